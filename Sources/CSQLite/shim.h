@@ -1,0 +1,2 @@
+// SQLite: the embedded metadata store.
+#include <sqlite3.h>
