@@ -1,1 +1,86 @@
+// The definitions behind CLinux.h: everything that needs _GNU_SOURCE stays on this side, because the
+// header is imported beside Swift's own view of glibc, which does not define it.
+#define _GNU_SOURCE
 #include "CLinux.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+const int clinux_f_add_seals = F_ADD_SEALS;
+const int clinux_f_get_seals = F_GET_SEALS;
+const int clinux_seals_size = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+const int clinux_seals_all = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+const unsigned clinux_memfd_flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+const int clinux_fallocate_punch_hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+const unsigned long clinux_siocoutq = SIOCOUTQ;
+const int clinux_o_directory = O_DIRECTORY;
+
+int clinux_fcntl_int(int fd, int command, int argument) { return fcntl(fd, command, argument); }
+int clinux_ioctl_int(int fd, unsigned long request, int *value) { return ioctl(fd, request, value); }
+int clinux_open(const char *path, int flags, unsigned mode) { return open(path, flags, mode); }
+int clinux_openat(int dirfd, const char *path, int flags, unsigned mode) {
+  return openat(dirfd, path, flags, mode);
+}
+int clinux_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
+  return accept4(fd, address, length, flags);
+}
+int clinux_memfd_create(const char *name, unsigned flags) { return memfd_create(name, flags); }
+int clinux_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+int clinux_fallocate(int fd, int mode, off_t offset, off_t length) {
+  return fallocate(fd, mode, offset, length);
+}
+int clinux_set_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
+
+int clinux_peer_credentials(int fd, struct clinux_peer *peer) {
+  struct ucred credentials;
+  socklen_t length = sizeof credentials;
+  int result = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length);
+  if (result == 0) *peer = (struct clinux_peer){credentials.pid, credentials.uid, credentials.gid};
+  return result;
+}
+
+uint64_t clinux_cpu_microseconds(void) {
+  struct rusage usage;
+  if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+  return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000u +
+         (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+uint64_t clinux_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+}
+
+size_t clinux_cmsg_space(size_t count) { return CMSG_SPACE(sizeof(int) * count); }
+
+void clinux_cmsg_put_fds(struct msghdr *message, const int *fds, size_t count) {
+  struct cmsghdr *header = CMSG_FIRSTHDR(message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+  __builtin_memcpy(CMSG_DATA(header), fds, sizeof(int) * count);
+}
+
+size_t clinux_cmsg_take_fds(struct msghdr *message, int *fds, size_t capacity) {
+  size_t count = 0;
+  for (struct cmsghdr *h = CMSG_FIRSTHDR(message); h; h = CMSG_NXTHDR(message, h)) {
+    if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) continue;
+    size_t here = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < here; i++) {
+      int fd;
+      __builtin_memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof fd);
+      if (count < capacity) fds[count] = fd; else close(fd);
+      count++;
+    }
+  }
+  return count;
+}

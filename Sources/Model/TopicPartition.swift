@@ -28,7 +28,8 @@ public enum TopicName {
     if name.isEmpty { return "the empty string is not allowed" }
     if name == "." || name == ".." { return "'.' or '..' is not allowed" }
     if name.utf8.count > maxLength {
-      return "the length of '\(name.prefix(32))…' is longer than the max allowed length \(maxLength)"
+      return
+        "the length of '\(name.prefix(32))…' is longer than the max allowed length \(maxLength)"
     }
     for byte in name.utf8 {
       switch byte {

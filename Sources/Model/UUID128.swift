@@ -40,7 +40,9 @@ public struct UUID128: Hashable, Sendable, CustomStringConvertible {
   /// The id whose text is `text`, or nil when it is not 22 characters of URL-safe base64.
   public init?(_ text: String) {
     let bytes = Array(text.utf8)
-    guard bytes.count == 22 || (bytes.count == 24 && bytes.suffix(2) == [61, 61]) else { return nil }
+    guard bytes.count == 22 || (bytes.count == 24 && bytes.suffix(2) == [61, 61]) else {
+      return nil
+    }
     var high: UInt64 = 0
     var low: UInt64 = 0
     for i in 0..<22 {
