@@ -90,7 +90,7 @@ let package = Package(
 
     tests("LinuxTests", ["Linux"]),
     tests("KafkaProtocolTests", ["KafkaProtocol", "WireGen", "Model"]),
-    tests("RecordsTests", ["Records", "Compression", "Model"]),
+    tests("RecordsTests", ["Records", "Compression", "Model", "CCRC32C"]),
     tests("StorageTests", ["Storage", "Records", "Model", "Linux"]),
     tests("ConfigurationTests", ["Configuration", "Model"]),
     tests("IPCTests", ["IPC", "Linux", "Model"]),
