@@ -196,16 +196,7 @@ public enum File {
 
   /// Writes `bytes` from the file's start.
   public static func writeAll(_ bytes: [UInt8], to file: borrowing OwnedFD) throws(Errno) {
-    let count = bytes.count
-    let number = file.rawValue
-    var done = 0
-    while done < count {
-      done += try retrying("pwrite") {
-        bytes.withUnsafeBytes {
-          pwrite(number, $0.baseAddress.map { $0 + done }, count - done, done)
-        }
-      }
-    }
+    try bytes.withRawBytes { raw throws(Errno) in try write(file, raw, at: 0) }
   }
 
   /// Frees the pages of a range without changing the file's size (fallocate(2) FALLOC_FL_PUNCH_HOLE).

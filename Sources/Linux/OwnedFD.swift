@@ -29,8 +29,12 @@ public struct OwnedFD: ~Copyable {
 
   /// A second descriptor of the same open file (F_DUPFD_CLOEXEC).
   public borrowing func duplicate() throws(Errno) -> OwnedFD {
-    let number = rawValue
-    return OwnedFD(
+    try Self.duplicate(of: rawValue)
+  }
+
+  /// A second descriptor of the open file behind `number`, which stays its owner's.
+  public static func duplicate(of number: Int32) throws(Errno) -> OwnedFD {
+    OwnedFD(
       taking: try retrying("fcntl(F_DUPFD_CLOEXEC)") {
         clinux_fcntl_int(number, F_DUPFD_CLOEXEC, 0)
       })

@@ -21,15 +21,10 @@ public enum MemoryFile {
     return file
   }
 
-  /// A memfd that holds `bytes` and can never change.
-  public static func sealed(name: String, bytes: UnsafeRawBufferPointer) throws(Errno) -> OwnedFD {
+  /// A memfd that holds `contents` and can never change.
+  public static func sealed(name: String, contents: [UInt8]) throws(Errno) -> OwnedFD {
     let file = try create(name)
-    var written = 0
-    while written < bytes.count {
-      written += try retrying("write", name) {
-        Glibc.write(file.rawValue, bytes.baseAddress.map { $0 + written }, bytes.count - written)
-      }
-    }
+    try File.writeAll(contents, to: file)
     try seal(file, .everything)
     return file
   }

@@ -1,0 +1,56 @@
+// fetcher → coordinator: the metadata image. A fetcher needs it to turn topic ids and names into
+// slots.
+
+import Model
+
+public enum FetcherToCoordinator: Message {
+  /// Answer to `reportStatistics`.
+  case statistics(ProcessStatistics)
+}
+
+public enum CoordinatorToFetcher: Message {
+  case image(ImageUpdate)
+  case reportStatistics
+}
+
+extension FetcherToCoordinator {
+  public var kind: UInt16 { 1 }
+  public var descriptorCount: Int { 0 }
+
+  public func encode(into writer: inout MessageWriter) {
+    switch self {
+    case .statistics(let statistics): statistics.encode(into: &writer)
+    }
+  }
+
+  public init(kind: UInt16, from reader: inout MessageReader) throws(MessageError) {
+    guard kind == 1 else { throw MessageError("fetcher→coordinator has no message \(kind)") }
+    self = .statistics(try ProcessStatistics(from: &reader))
+  }
+}
+
+extension CoordinatorToFetcher {
+  public var kind: UInt16 {
+    switch self {
+    case .image: 1
+    case .reportStatistics: 2
+    }
+  }
+
+  public var descriptorCount: Int { 0 }
+
+  public func encode(into writer: inout MessageWriter) {
+    switch self {
+    case .image(let update): update.encode(into: &writer)
+    case .reportStatistics: break
+    }
+  }
+
+  public init(kind: UInt16, from reader: inout MessageReader) throws(MessageError) {
+    switch kind {
+    case 1: self = .image(try ImageUpdate(from: &reader))
+    case 2: self = .reportStatistics
+    default: throw MessageError("coordinator→fetcher has no message \(kind)")
+    }
+  }
+}

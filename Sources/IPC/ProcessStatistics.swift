@@ -1,0 +1,67 @@
+// What a process tells about itself when the coordinator asks: `sluice status` shows it.
+
+/// One process and its work so far.
+public struct ProcessStatistics: Equatable, Sendable {
+  public var role: Role
+  public var instance: UInt32
+  public var pid: Int32
+  /// When the process began, ms since 1970.
+  public var startedMs: Int64
+  public var residentBytes: UInt64
+  /// CPU time used so far in microseconds.
+  public var cpuMicroseconds: UInt64
+  /// Counters of work done, by name, such as `produce_requests`; in the order to show them.
+  public var counters: [Counter]
+
+  public struct Counter: Equatable, Sendable {
+    public var name: String
+    public var value: UInt64
+
+    public init(_ name: String, _ value: UInt64) {
+      self.name = name
+      self.value = value
+    }
+  }
+
+  static let minimumSize = 1 + 4 + 4 + 8 + 8 + 8 + 4
+
+  public init(
+    role: Role, instance: UInt32, pid: Int32, startedMs: Int64, residentBytes: UInt64,
+    cpuMicroseconds: UInt64, counters: [Counter]
+  ) {
+    self.role = role
+    self.instance = instance
+    self.pid = pid
+    self.startedMs = startedMs
+    self.residentBytes = residentBytes
+    self.cpuMicroseconds = cpuMicroseconds
+    self.counters = counters
+  }
+
+  func encode(into writer: inout MessageWriter) {
+    writer.put(role.rawValue)
+    writer.put(instance)
+    writer.put(pid)
+    writer.put(startedMs)
+    writer.put(residentBytes)
+    writer.put(cpuMicroseconds)
+    writer.put(list: counters) { counter, writer in
+      writer.put(counter.name)
+      writer.put(counter.value)
+    }
+  }
+
+  init(from reader: inout MessageReader) throws(MessageError) {
+    let number = try reader.integer(UInt8.self)
+    guard let role = Role(rawValue: number) else {
+      throw MessageError("there is no role \(number)")
+    }
+    self.init(
+      role: role, instance: try reader.integer(), pid: try reader.integer(),
+      startedMs: try reader.integer(), residentBytes: try reader.integer(),
+      cpuMicroseconds: try reader.integer(),
+      counters: try reader.list(minimumSize: 10) { reader throws(MessageError) in
+        Counter(try reader.string(), try reader.integer())
+      })
+  }
+}
