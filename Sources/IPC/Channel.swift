@@ -77,6 +77,10 @@ public final class Channel<Out: Message, In: Message> {
     }
   }
 
+  /// Ends the connection in both directions: both ends see it close. For a channel that failed to
+  /// send, whose owner waits for the loop to report its end.
+  public func abort() { Socket.shutdownBoth(socket) }
+
   /// Sends what is queued as far as the socket takes it.
   public func flush() throws(ChannelError) {
     while let next = queue.first {

@@ -119,12 +119,6 @@ public enum TCPSocket {
     }
   }
 
-  /// Ends both directions: every holder of the socket sees it (shutdown(2)). A peer that is gone
-  /// already is no error.
-  public static func shutdownBoth(_ fd: borrowing OwnedFD) {
-    _ = Glibc.shutdown(fd.rawValue, Int32(SHUT_RDWR))
-  }
-
   /// Bytes in the send queue that the peer has not acknowledged (SIOCOUTQ, tcp(7)).
   public static func unacknowledgedBytes(_ fd: borrowing OwnedFD) throws(Errno) -> Int {
     var count: Int32 = 0

@@ -1,0 +1,77 @@
+// What a process of the family is given before it begins its own work, and the one way it starts
+// and ends: options, configuration, log, sockets, readiness.
+
+import CSystemd
+import Glibc
+import IPC
+import Linux
+import Logging
+
+/// The surroundings of one process.
+public final class ServiceContext {
+  public let role: Role
+  /// Number of this process among those of its role, from 1.
+  public let instance: UInt32
+  /// Where the family's sockets are.
+  public let runtimeDirectory: String
+  public let log: Log
+  /// Sockets passed in by systemd or `sluice up`.
+  public let sockets: InheritedSockets
+  /// Descriptors this process may have open (RLIMIT_NOFILE).
+  public let descriptorsMax: Int
+  /// When the process began, ms since 1970.
+  public let startedMs = Clock.wallMs()
+
+  init(role: Role, options: ServiceOptions) throws(ServiceFailure) {
+    self.role = role
+    instance = options.instance
+    runtimeDirectory = options.runtimeDirectory
+    log = .standardError(processName: "sluice-\(role)@\(options.instance)")
+    sockets = try InheritedSockets()
+    descriptorsMax = CurrentProcess.raiseDescriptorLimit()
+  }
+
+  /// Path of a socket in the runtime directory; see `SocketName`.
+  public func socketPath(_ name: String) -> String { "\(runtimeDirectory)/\(name)" }
+
+  /// Tells the supervisor that this process serves now (READY=1, sd_notify(3)).
+  public func notifyReady(status: String) { sd_notify(0, "READY=1\nSTATUS=\(status)") }
+
+  /// Tells the supervisor in one line what this process is doing.
+  public func notifyStatus(_ status: String) { sd_notify(0, "STATUS=\(status)") }
+
+  /// Tells the supervisor that this process has begun to stop.
+  public func notifyStopping() { sd_notify(0, "STOPPING=1") }
+
+  /// What this process tells about itself.
+  public func statistics(_ counters: [ProcessStatistics.Counter]) -> ProcessStatistics {
+    ProcessStatistics(
+      role: role, instance: instance, pid: CurrentProcess.pid, startedMs: startedMs,
+      residentBytes: CurrentProcess.residentBytes(),
+      cpuMicroseconds: CurrentProcess.cpuMicroseconds(), counters: counters)
+  }
+}
+
+public enum ServiceMain {
+  /// Runs a process from its command line to its exit.
+  /// - Parameter body: claims its sockets, builds its state, says ready, loops; returns to stop.
+  public static func run(_ role: Role, _ body: (ServiceContext) throws(ServiceFailure) -> Void)
+    -> Never
+  {
+    do {
+      let arguments = Array(CommandLine.arguments.dropFirst())
+      switch try ServiceOptions.parse(arguments, role: role) {
+      case .help(let text):
+        print(text)
+        exit(0)
+      case .options(let options):
+        let context = try ServiceContext(role: role, options: options)
+        try body(context)
+        exit(0)
+      }
+    } catch {
+      Log.standardError(processName: "sluice-\(role)").critical("\(error)")
+      exit(error.exitCode)
+    }
+  }
+}

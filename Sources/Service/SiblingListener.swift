@@ -1,0 +1,78 @@
+// The listening side of the edges: accepts siblings, checks who they are, reads their greeting, and
+// hands the greeted socket over. A connection that greets wrongly is closed with a log line.
+
+import CLinux
+import Glibc
+import IPC
+import Linux
+import Logging
+
+public final class SiblingListener<Handler: EventHandler> {
+  private let socket: OwnedFD
+  private let role: Role
+  private let loop: EventLoop<Handler>
+  private let log: Log
+  private let greetingSource: (Int) -> Handler.Source
+  private var waiting: [Int: Waiting] = [:]
+  private var nextNumber = 0
+
+  private final class Waiting {
+    let socket: OwnedFD
+    var watch: Watch?
+    init(_ socket: consuming OwnedFD) { self.socket = socket }
+  }
+
+  /// - Parameters:
+  ///   - source: delivered when siblings wait to be accepted: call `accept`.
+  ///   - greetingSource: delivered when connection number N may have greeted: call `greeted(N)`.
+  public init(
+    _ socket: consuming OwnedFD, role: Role, loop: EventLoop<Handler>, log: Log,
+    source: Handler.Source, greetingSource: @escaping (Int) -> Handler.Source
+  ) throws(Errno) {
+    self.socket = socket
+    self.role = role
+    self.loop = loop
+    self.log = log
+    self.greetingSource = greetingSource
+    _ = try loop.watch(self.socket.rawValue, .readable, source)
+  }
+
+  /// Accepts whoever waits and calls `take` for each one that has greeted already, as all do.
+  public func accept(_ take: (Hello, consuming OwnedFD) -> Void) {
+    while true {
+      do throws(Errno) {
+        guard let accepted = try UnixSocket.accept(socket) else { return }
+        try admit(accepted, take)
+      } catch {
+        log.error("cannot accept a sibling: \(error)")
+        return
+      }
+    }
+  }
+
+  /// Looks at connection `number` again.
+  public func greeted(_ number: Int, _ take: (Hello, consuming OwnedFD) -> Void) {
+    guard let entry = waiting.removeValue(forKey: number), let watch = entry.watch else { return }
+    do throws(Errno) {
+      try loop.unwatch(watch)
+      try admit(try entry.socket.duplicate(), take)
+    } catch { log.error("cannot admit a sibling: \(error)") }
+  }
+
+  private func admit(_ accepted: consuming OwnedFD, _ take: (Hello, consuming OwnedFD) -> Void)
+    throws(Errno)
+  {
+    let peer = try UnixSocket.peerCredentials(accepted)
+    switch Greeting.read(accepted, at: role) {
+    case .hello(let hello): take(hello, accepted)
+    case .refused(let why):
+      log.warning("refused a connection from process \(peer.pid) of user \(peer.uid): \(why)")
+    case .waiting:
+      let number = nextNumber
+      nextNumber += 1
+      let entry = Waiting(accepted)
+      entry.watch = try loop.watch(entry.socket.rawValue, .readable, greetingSource(number))
+      waiting[number] = entry
+    }
+  }
+}
