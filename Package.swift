@@ -9,8 +9,12 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-  .target(name: name, dependencies: dependencies, path: "Sources/\(name)", swiftSettings: strict)
+func library(
+  _ name: String, _ dependencies: [Target.Dependency] = [], _ settings: [SwiftSetting] = []
+) -> Target {
+  .target(
+    name: name, dependencies: dependencies, path: "Sources/\(name)",
+    swiftSettings: strict + settings)
 }
 
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -58,7 +62,10 @@ let package = Package(
     // Libraries, lowest first.
     library("Model"),
     library("Linux", ["CLinux"]),
-    library("KafkaProtocol", ["Model"]),
+    // Its reader cannot outlive the bytes it reads: that takes lifetime annotations.
+    library(
+      "KafkaProtocol", ["Model"],
+      [.enableExperimentalFeature("Lifetimes"), .strictMemorySafety()]),
     library("Records", ["Model", "CCRC32C"]),
     library("Compression", ["Model", "CCompression"]),
     library("Storage", ["Model", "Linux", "Records", deque]),
@@ -70,7 +77,9 @@ let package = Package(
     program(
       "Frontend",
       ["Model", "Linux", "KafkaProtocol", "Records", "Configuration", "IPC", "Service", deque]),
-    program("LogWriter", ["Model", "Linux", "Records", "Storage", "Configuration", "IPC", "Service", deque]),
+    program(
+      "LogWriter",
+      ["Model", "Linux", "Records", "Storage", "Configuration", "IPC", "Service", deque]),
     program(
       "Fetcher",
       ["Model", "Linux", "KafkaProtocol", "Records", "Configuration", "IPC", "Service", deque]),
