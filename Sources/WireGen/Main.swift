@@ -1,7 +1,9 @@
 // WireGen: generates Sources/KafkaProtocol/Generated from protocol/.
 //
-//   WireGen PROTOCOL-DIR GENERATED-DIR           write what is missing or differs
-//   WireGen --check PROTOCOL-DIR GENERATED-DIR   exit 1 and name the files if any does
+//   WireGen           write what is missing or differs; run it in the root of the package
+//   WireGen --check   exit 1 and name the files if any does
+//
+// Two further arguments name other directories than these two.
 import Glibc
 
 @main
@@ -10,8 +12,9 @@ enum Main {
     var arguments = CommandLine.arguments.dropFirst()
     let isCheck = arguments.first == "--check"
     if isCheck { arguments.removeFirst() }
+    if arguments.isEmpty { arguments = ["protocol", "Sources/KafkaProtocol/Generated"] }
     guard arguments.count == 2, let source = arguments.first, let target = arguments.last else {
-      print("usage: WireGen [--check] PROTOCOL-DIR GENERATED-DIR")
+      print("usage: WireGen [--check] [PROTOCOL-DIR GENERATED-DIR]")
       exit(100)
     }
     do {
