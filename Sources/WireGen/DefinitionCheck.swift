@@ -12,6 +12,7 @@ struct DefinitionCheck {
     for structure in [message.root] + message.structures {
       try check(structure, in: message)
     }
+    if message.isWalked { try checkWalked(message) }
     // Only now, because the sizes of recursive structs would not end.
     for structure in [message.root] + message.structures {
       for field in structure.fields where field.isArray {
@@ -54,6 +55,21 @@ struct DefinitionCheck {
       }
       if field.isArray, field.defaultValue != .zero, field.defaultValue != .null {
         throw failure(message, "\(place): an array's default is empty or null")
+      }
+    }
+  }
+
+  /// What a walker can express: its elements are handed out before what follows their arrays.
+  private func checkWalked(_ message: Message) throws(DefinitionError) {
+    for structure in [message.root] + message.structures {
+      if structure.fields.contains(where: { $0.isArray && ($0.nullable != nil || $0.tag != nil) }) {
+        throw failure(message, "\(structure.name): a walked array is neither nullable nor tagged")
+      }
+      guard structure.name != message.name,
+        let array = structure.fields.firstIndex(where: \.isArray)
+      else { continue }
+      if structure.fields.count > array + 1 {
+        throw failure(message, "\(structure.name): a field follows the array of a walked struct")
       }
     }
   }

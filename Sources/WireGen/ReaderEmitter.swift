@@ -123,9 +123,9 @@ struct ReaderEmitter {
       out.block("while let tag = try reader.nextTag(&tags)") { out in
         out.line("switch tag {")
         for field in tagged {
-          let condition = spelling.condition(field.versions, within: structure.versions)
-          out.line("case \(field.tag ?? 0)" + (condition.map { " where \($0)" } ?? "") + ":")
-          out.block(nil) { emitValue(field, structure, &$0) }
+          let condition = spelling.tagCondition(field, in: structure)
+          let head = "case \(field.tag ?? 0)" + (condition.map { " where \($0)" } ?? "") + ":"
+          out.branch(head) { emitValue(field, structure, &$0) }
         }
         out.line("default: self.unknownTaggedFields.append(reader.readTaggedField(tags))")
         out.line("}")

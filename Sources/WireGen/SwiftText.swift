@@ -20,6 +20,14 @@ struct SwiftText {
     line("}")
   }
 
+  /// Emits `head`, a `case` of a switch, and the body further in.
+  mutating func branch(_ head: String, _ body: (inout SwiftText) -> Void) {
+    line(head)
+    indent += 1
+    body(&self)
+    indent -= 1
+  }
+
   /// Emits `head {`, the body, `} else {`, the other body, and `}`.
   mutating func block(
     _ head: String, _ body: (inout SwiftText) -> Void, otherwise: (inout SwiftText) -> Void
@@ -152,6 +160,13 @@ struct Spelling {
     if range.low > parent.low { parts.append("version >= \(range.low)") }
     if range.high < parent.high { parts.append("version <= \(range.high)") }
     return parts.isEmpty ? nil : parts.joined(separator: " && ")
+  }
+
+  /// The same for a tagged field, where only flexible versions are left.
+  func tagCondition(_ field: Field, in structure: Structure) -> String? {
+    var parent = structure.versions
+    parent.low = max(parent.low, message.flexible ?? parent.low)
+    return condition(field.versions, within: parent)
   }
 
   /// Whether `structure` is flexible: `true`, `false`, or the local constant `flexible`.

@@ -109,21 +109,24 @@ struct WalkerEmitter {
       out.block("while true") { out in
         out.line("switch stage {")
         for (index, stage) in stages.enumerated() {
-          out.line("case \(index):")
-          out.block("guard left\(index) > 0 else") { out in
-            let position = stage.owner.fields.firstIndex { $0.name == stage.field.name } ?? 0
-            emitRun(
-              stage.owner, from: position + 1, outer: stage.outer,
-              target: stage.outer == nil ? "self" : "_", &out)
-            out.line("continue")
-          }
-          out.line("left\(index) -= 1")
-          emitElementRead(stage, index, &out)
+          out.branch("case \(index):") { emitStage(stage, index, &$0) }
         }
         out.line("default: return nil")
         out.line("}")
       }
     }
+  }
+
+  private func emitStage(_ stage: Stage, _ index: Int, _ out: inout SwiftText) {
+    out.block("guard left\(index) > 0 else") { out in
+      let position = stage.owner.fields.firstIndex { $0.name == stage.field.name } ?? 0
+      emitRun(
+        stage.owner, from: position + 1, outer: stage.outer,
+        target: stage.outer == nil ? "self" : "_", &out)
+      out.line("continue")
+    }
+    out.line("left\(index) -= 1")
+    emitElementRead(stage, index, &out)
   }
 
   private func emitElementRead(_ stage: Stage, _ index: Int, _ out: inout SwiftText) {
@@ -147,7 +150,7 @@ struct WalkerEmitter {
           $0.owner.name == structure.name && $0.field.name == field.name
         }
         guard let index else { continue }
-        out.line("left\(index) = 0")
+        if condition != nil { out.line("left\(index) = 0") }
         out.block(condition.map { "if \($0)" }) { out in
           out.line(
             "left\(index) = try self.reader.readArrayCount("
@@ -185,9 +188,9 @@ struct WalkerEmitter {
       out.block("while let tag = try self.reader.nextTag(&tags)") { out in
         out.line("switch tag {")
         for field in tagged {
-          let condition = spelling.condition(field.versions, within: structure.versions)
-          out.line("case \(field.tag ?? 0)" + (condition.map { " where \($0)" } ?? "") + ":")
-          out.line("  \(place(field, target)) = \(read(field, structure))")
+          let condition = spelling.tagCondition(field, in: structure)
+          let head = "case \(field.tag ?? 0)" + (condition.map { " where \($0)" } ?? "") + ":"
+          out.branch(head) { $0.line("\(place(field, target)) = \(read(field, structure))") }
         }
         out.line("default: self.reader.skipTaggedField(tags)")
         out.line("}")

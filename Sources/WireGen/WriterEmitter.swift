@@ -152,7 +152,7 @@ struct WriterEmitter {
 
   private func presence(_ field: Field, _ structure: Structure) -> String {
     let isSet = spelling.isSet(field)
-    let condition = spelling.condition(field.versions, within: structure.versions)
-    return condition.map { "(\($0)) && (\(isSet))" } ?? isSet
+    let condition = spelling.tagCondition(field, in: structure)
+    return condition.map { "\($0) && \(isSet)" } ?? isSet
   }
 }

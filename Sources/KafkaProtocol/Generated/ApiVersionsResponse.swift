@@ -55,22 +55,22 @@ public struct ApiVersionsResponse: WireResponse {
       var tags = try reader.beginTags()
       while let tag = try reader.nextTag(&tags) {
         switch tag {
-        case 0 where version >= 3:
-        let supportedFeaturesCount = try reader.readArrayCount(compact: flexible, minimumElementSize: 6, "supportedFeatures")
-        var supportedFeaturesArray: [SupportedFeatureKey] = []
-        supportedFeaturesArray.reserveCapacity(min(supportedFeaturesCount, WireReader.reservedElementsMax))
-        for _ in 0..<supportedFeaturesCount { supportedFeaturesArray.append(try SupportedFeatureKey(reading: &reader, version: version)) }
-        self.supportedFeatures = supportedFeaturesArray
-        case 1 where version >= 3:
-        self.finalizedFeaturesEpoch = try reader.readInt64("finalizedFeaturesEpoch")
-        case 2 where version >= 3:
-        let finalizedFeaturesCount = try reader.readArrayCount(compact: flexible, minimumElementSize: 6, "finalizedFeatures")
-        var finalizedFeaturesArray: [FinalizedFeatureKey] = []
-        finalizedFeaturesArray.reserveCapacity(min(finalizedFeaturesCount, WireReader.reservedElementsMax))
-        for _ in 0..<finalizedFeaturesCount { finalizedFeaturesArray.append(try FinalizedFeatureKey(reading: &reader, version: version)) }
-        self.finalizedFeatures = finalizedFeaturesArray
-        case 3 where version >= 3:
-        self.zkMigrationReady = try reader.readBool("zkMigrationReady")
+        case 0:
+          let supportedFeaturesCount = try reader.readArrayCount(compact: flexible, minimumElementSize: 6, "supportedFeatures")
+          var supportedFeaturesArray: [SupportedFeatureKey] = []
+          supportedFeaturesArray.reserveCapacity(min(supportedFeaturesCount, WireReader.reservedElementsMax))
+          for _ in 0..<supportedFeaturesCount { supportedFeaturesArray.append(try SupportedFeatureKey(reading: &reader, version: version)) }
+          self.supportedFeatures = supportedFeaturesArray
+        case 1:
+          self.finalizedFeaturesEpoch = try reader.readInt64("finalizedFeaturesEpoch")
+        case 2:
+          let finalizedFeaturesCount = try reader.readArrayCount(compact: flexible, minimumElementSize: 6, "finalizedFeatures")
+          var finalizedFeaturesArray: [FinalizedFeatureKey] = []
+          finalizedFeaturesArray.reserveCapacity(min(finalizedFeaturesCount, WireReader.reservedElementsMax))
+          for _ in 0..<finalizedFeaturesCount { finalizedFeaturesArray.append(try FinalizedFeatureKey(reading: &reader, version: version)) }
+          self.finalizedFeatures = finalizedFeaturesArray
+        case 3:
+          self.zkMigrationReady = try reader.readBool("zkMigrationReady")
         default: self.unknownTaggedFields.append(reader.readTaggedField(tags))
         }
         try reader.endTag(tags)
@@ -91,13 +91,13 @@ public struct ApiVersionsResponse: WireResponse {
     }
     if flexible {
       var tagCount = unknownTaggedFields.count
-      let hasSupportedFeatures = (version >= 3) && (!self.supportedFeatures.isEmpty)
+      let hasSupportedFeatures = !self.supportedFeatures.isEmpty
       if hasSupportedFeatures { tagCount += 1 }
-      let hasFinalizedFeaturesEpoch = (version >= 3) && (self.finalizedFeaturesEpoch != -1)
+      let hasFinalizedFeaturesEpoch = self.finalizedFeaturesEpoch != -1
       if hasFinalizedFeaturesEpoch { tagCount += 1 }
-      let hasFinalizedFeatures = (version >= 3) && (!self.finalizedFeatures.isEmpty)
+      let hasFinalizedFeatures = !self.finalizedFeatures.isEmpty
       if hasFinalizedFeatures { tagCount += 1 }
-      let hasZkMigrationReady = (version >= 3) && (self.zkMigrationReady)
+      let hasZkMigrationReady = self.zkMigrationReady
       if hasZkMigrationReady { tagCount += 1 }
       var tags = writer.beginTags(count: tagCount)
       if hasSupportedFeatures {

@@ -63,7 +63,7 @@ public struct ConsumerGroupMemberMetadataValue: WireRecordValue {
     while let tag = try reader.nextTag(&tags) {
       switch tag {
       case 0:
-      self.classicMemberMetadata = try reader.readStructPresence("classicMemberMetadata") ? try ClassicMemberMetadata(reading: &reader, version: version) : nil
+        self.classicMemberMetadata = try reader.readStructPresence("classicMemberMetadata") ? try ClassicMemberMetadata(reading: &reader, version: version) : nil
       default: self.unknownTaggedFields.append(reader.readTaggedField(tags))
       }
       try reader.endTag(tags)

@@ -31,7 +31,7 @@ public struct ConsumerGroupMetadataValue: WireRecordValue {
     while let tag = try reader.nextTag(&tags) {
       switch tag {
       case 0:
-      self.metadataHash = try reader.readInt64("metadataHash")
+        self.metadataHash = try reader.readInt64("metadataHash")
       default: self.unknownTaggedFields.append(reader.readTaggedField(tags))
       }
       try reader.endTag(tags)

@@ -155,8 +155,8 @@ public struct CreateTopicsResponse: WireResponse {
         var tags = try reader.beginTags()
         while let tag = try reader.nextTag(&tags) {
           switch tag {
-          case 0 where version >= 5:
-          self.topicConfigErrorCode = ErrorCode(rawValue: try reader.readInt16("topicConfigErrorCode"))
+          case 0:
+            self.topicConfigErrorCode = ErrorCode(rawValue: try reader.readInt16("topicConfigErrorCode"))
           default: self.unknownTaggedFields.append(reader.readTaggedField(tags))
           }
           try reader.endTag(tags)
@@ -192,7 +192,7 @@ public struct CreateTopicsResponse: WireResponse {
       }
       if flexible {
         var tagCount = unknownTaggedFields.count
-        let hasTopicConfigErrorCode = (version >= 5) && (self.topicConfigErrorCode != .none)
+        let hasTopicConfigErrorCode = self.topicConfigErrorCode != .none
         if hasTopicConfigErrorCode { tagCount += 1 }
         var tags = writer.beginTags(count: tagCount)
         if hasTopicConfigErrorCode {

@@ -90,10 +90,10 @@ public struct FetchRequest: WireRequest {
       var tags = try reader.beginTags()
       while let tag = try reader.nextTag(&tags) {
         switch tag {
-        case 0 where version >= 12:
-        self.clusterId = try reader.readNullableString(compact: flexible, "clusterId")
+        case 0:
+          self.clusterId = try reader.readNullableString(compact: flexible, "clusterId")
         case 1 where version >= 15:
-        self.replicaState = try ReplicaState(reading: &reader, version: version)
+          self.replicaState = try ReplicaState(reading: &reader, version: version)
         default: self.unknownTaggedFields.append(reader.readTaggedField(tags))
         }
         try reader.endTag(tags)
@@ -143,9 +143,9 @@ public struct FetchRequest: WireRequest {
     }
     if flexible {
       var tagCount = unknownTaggedFields.count
-      let hasClusterId = (version >= 12) && (self.clusterId != nil)
+      let hasClusterId = self.clusterId != nil
       if hasClusterId { tagCount += 1 }
-      let hasReplicaState = (version >= 15) && (!self.replicaState.isDefault)
+      let hasReplicaState = version >= 15 && !self.replicaState.isDefault
       if hasReplicaState { tagCount += 1 }
       var tags = writer.beginTags(count: tagCount)
       if hasClusterId {
@@ -253,9 +253,9 @@ public struct FetchRequest: WireRequest {
         while let tag = try reader.nextTag(&tags) {
           switch tag {
           case 0 where version >= 17:
-          self.replicaDirectoryId = try reader.readUUID("replicaDirectoryId")
+            self.replicaDirectoryId = try reader.readUUID("replicaDirectoryId")
           case 1 where version >= 18:
-          self.highWatermark = try reader.readInt64("highWatermark")
+            self.highWatermark = try reader.readInt64("highWatermark")
           default: self.unknownTaggedFields.append(reader.readTaggedField(tags))
           }
           try reader.endTag(tags)
@@ -283,9 +283,9 @@ public struct FetchRequest: WireRequest {
       writer.writeInt32(self.partitionMaxBytes)
       if flexible {
         var tagCount = unknownTaggedFields.count
-        let hasReplicaDirectoryId = (version >= 17) && (self.replicaDirectoryId != .zero)
+        let hasReplicaDirectoryId = version >= 17 && self.replicaDirectoryId != .zero
         if hasReplicaDirectoryId { tagCount += 1 }
-        let hasHighWatermark = (version >= 18) && (self.highWatermark != 9223372036854775807)
+        let hasHighWatermark = version >= 18 && self.highWatermark != 9223372036854775807
         if hasHighWatermark { tagCount += 1 }
         var tags = writer.beginTags(count: tagCount)
         if hasReplicaDirectoryId {
@@ -479,7 +479,6 @@ public struct FetchRequestWalker: ~Escapable {
     if version >= 7 {
       self.sessionEpoch = try self.reader.readInt32("sessionEpoch")
     }
-    left0 = 0
     left0 = try self.reader.readArrayCount(compact: flexible, minimumElementSize: 3, "topics")
     self.topicsCount = left0
     stage = 0
@@ -491,108 +490,106 @@ public struct FetchRequestWalker: ~Escapable {
     while true {
       switch stage {
       case 0:
-      guard left0 > 0 else {
-        left2 = 0
-        if version >= 7 {
-          left2 = try self.reader.readArrayCount(compact: flexible, minimumElementSize: 3, "forgottenTopicsData")
-        }
-        self.forgottenTopicsDataCount = left2
-        stage = 2
-        continue
-      }
-      left0 -= 1
-      var element = FetchTopic()
-      if version <= 12 {
-        element.topic = try self.reader.readStringSlice(compact: flexible, "topic")
-      }
-      if version >= 13 {
-        element.topicId = try self.reader.readUUID("topicId")
-      }
-      left1 = 0
-      left1 = try self.reader.readArrayCount(compact: flexible, minimumElementSize: 16, "partitions")
-      element.partitionsCount = left1
-      stage = 1
-      return .fetchTopic(element)
-      case 1:
-      guard left1 > 0 else {
-        if flexible {
-          try self.reader.skipTaggedFields()
-        }
-        stage = 0
-        continue
-      }
-      left1 -= 1
-      var element = FetchPartition()
-      element.partition = try self.reader.readInt32("partition")
-      if version >= 9 {
-        element.currentLeaderEpoch = try self.reader.readInt32("currentLeaderEpoch")
-      }
-      element.fetchOffset = try self.reader.readInt64("fetchOffset")
-      if version >= 12 {
-        element.lastFetchedEpoch = try self.reader.readInt32("lastFetchedEpoch")
-      }
-      if version >= 5 {
-        element.logStartOffset = try self.reader.readInt64("logStartOffset")
-      }
-      element.partitionMaxBytes = try self.reader.readInt32("partitionMaxBytes")
-      if flexible {
-        var tags = try self.reader.beginTags()
-        while let tag = try self.reader.nextTag(&tags) {
-          switch tag {
-          case 0 where version >= 17:
-            element.replicaDirectoryId = try self.reader.readUUID("replicaDirectoryId")
-          case 1 where version >= 18:
-            element.highWatermark = try self.reader.readInt64("highWatermark")
-          default: self.reader.skipTaggedField(tags)
+        guard left0 > 0 else {
+          left2 = 0
+          if version >= 7 {
+            left2 = try self.reader.readArrayCount(compact: flexible, minimumElementSize: 3, "forgottenTopicsData")
           }
-          try self.reader.endTag(tags)
+          self.forgottenTopicsDataCount = left2
+          stage = 2
+          continue
         }
-      }
-      return .fetchPartition(element)
-      case 2:
-      guard left2 > 0 else {
-        if version >= 11 {
-          self.rackId = try self.reader.readStringSlice(compact: flexible, "rackId")
+        left0 -= 1
+        var element = FetchTopic()
+        if version <= 12 {
+          element.topic = try self.reader.readStringSlice(compact: flexible, "topic")
         }
+        if version >= 13 {
+          element.topicId = try self.reader.readUUID("topicId")
+        }
+        left1 = try self.reader.readArrayCount(compact: flexible, minimumElementSize: 16, "partitions")
+        element.partitionsCount = left1
+        stage = 1
+        return .fetchTopic(element)
+      case 1:
+        guard left1 > 0 else {
+          if flexible {
+            try self.reader.skipTaggedFields()
+          }
+          stage = 0
+          continue
+        }
+        left1 -= 1
+        var element = FetchPartition()
+        element.partition = try self.reader.readInt32("partition")
+        if version >= 9 {
+          element.currentLeaderEpoch = try self.reader.readInt32("currentLeaderEpoch")
+        }
+        element.fetchOffset = try self.reader.readInt64("fetchOffset")
+        if version >= 12 {
+          element.lastFetchedEpoch = try self.reader.readInt32("lastFetchedEpoch")
+        }
+        if version >= 5 {
+          element.logStartOffset = try self.reader.readInt64("logStartOffset")
+        }
+        element.partitionMaxBytes = try self.reader.readInt32("partitionMaxBytes")
         if flexible {
           var tags = try self.reader.beginTags()
           while let tag = try self.reader.nextTag(&tags) {
             switch tag {
-            case 0 where version >= 12:
-              self.clusterId = try self.reader.readNullableStringSlice(compact: flexible, "clusterId")
-            case 1 where version >= 15:
-              self.replicaState = try FetchRequest.ReplicaState(reading: &self.reader, version: version)
+            case 0 where version >= 17:
+              element.replicaDirectoryId = try self.reader.readUUID("replicaDirectoryId")
+            case 1 where version >= 18:
+              element.highWatermark = try self.reader.readInt64("highWatermark")
             default: self.reader.skipTaggedField(tags)
             }
             try self.reader.endTag(tags)
           }
         }
-        stage = 4
-        continue
-      }
-      left2 -= 1
-      var element = ForgottenTopic()
-      if version <= 12 {
-        element.topic = try self.reader.readStringSlice(compact: flexible, "topic")
-      }
-      if version >= 13 {
-        element.topicId = try self.reader.readUUID("topicId")
-      }
-      left3 = 0
-      left3 = try self.reader.readArrayCount(compact: flexible, minimumElementSize: 4, "partitions")
-      element.partitionsCount = left3
-      stage = 3
-      return .forgottenTopic(element)
-      case 3:
-      guard left3 > 0 else {
-        if flexible {
-          try self.reader.skipTaggedFields()
+        return .fetchPartition(element)
+      case 2:
+        guard left2 > 0 else {
+          if version >= 11 {
+            self.rackId = try self.reader.readStringSlice(compact: flexible, "rackId")
+          }
+          if flexible {
+            var tags = try self.reader.beginTags()
+            while let tag = try self.reader.nextTag(&tags) {
+              switch tag {
+              case 0:
+                self.clusterId = try self.reader.readNullableStringSlice(compact: flexible, "clusterId")
+              case 1 where version >= 15:
+                self.replicaState = try FetchRequest.ReplicaState(reading: &self.reader, version: version)
+              default: self.reader.skipTaggedField(tags)
+              }
+              try self.reader.endTag(tags)
+            }
+          }
+          stage = 4
+          continue
         }
-        stage = 2
-        continue
-      }
-      left3 -= 1
-      return .forgottenTopicPartitions(try self.reader.readInt32("partitions"))
+        left2 -= 1
+        var element = ForgottenTopic()
+        if version <= 12 {
+          element.topic = try self.reader.readStringSlice(compact: flexible, "topic")
+        }
+        if version >= 13 {
+          element.topicId = try self.reader.readUUID("topicId")
+        }
+        left3 = try self.reader.readArrayCount(compact: flexible, minimumElementSize: 4, "partitions")
+        element.partitionsCount = left3
+        stage = 3
+        return .forgottenTopic(element)
+      case 3:
+        guard left3 > 0 else {
+          if flexible {
+            try self.reader.skipTaggedFields()
+          }
+          stage = 2
+          continue
+        }
+        left3 -= 1
+        return .forgottenTopicPartitions(try self.reader.readInt32("partitions"))
       default: return nil
       }
     }

@@ -53,11 +53,11 @@ public struct FetchResponse: WireResponse {
       while let tag = try reader.nextTag(&tags) {
         switch tag {
         case 0 where version >= 16:
-        let nodeEndpointsCount = try reader.readArrayCount(compact: flexible, minimumElementSize: 11, "nodeEndpoints")
-        var nodeEndpointsArray: [NodeEndpoint] = []
-        nodeEndpointsArray.reserveCapacity(min(nodeEndpointsCount, WireReader.reservedElementsMax))
-        for _ in 0..<nodeEndpointsCount { nodeEndpointsArray.append(try NodeEndpoint(reading: &reader, version: version)) }
-        self.nodeEndpoints = nodeEndpointsArray
+          let nodeEndpointsCount = try reader.readArrayCount(compact: flexible, minimumElementSize: 11, "nodeEndpoints")
+          var nodeEndpointsArray: [NodeEndpoint] = []
+          nodeEndpointsArray.reserveCapacity(min(nodeEndpointsCount, WireReader.reservedElementsMax))
+          for _ in 0..<nodeEndpointsCount { nodeEndpointsArray.append(try NodeEndpoint(reading: &reader, version: version)) }
+          self.nodeEndpoints = nodeEndpointsArray
         default: self.unknownTaggedFields.append(reader.readTaggedField(tags))
         }
         try reader.endTag(tags)
@@ -90,7 +90,7 @@ public struct FetchResponse: WireResponse {
     }
     if flexible {
       var tagCount = unknownTaggedFields.count
-      let hasNodeEndpoints = (version >= 16) && (!self.nodeEndpoints.isEmpty)
+      let hasNodeEndpoints = version >= 16 && !self.nodeEndpoints.isEmpty
       if hasNodeEndpoints { tagCount += 1 }
       var tags = writer.beginTags(count: tagCount)
       if hasNodeEndpoints {
@@ -304,12 +304,12 @@ public struct FetchResponse: WireResponse {
         var tags = try reader.beginTags()
         while let tag = try reader.nextTag(&tags) {
           switch tag {
-          case 0 where version >= 12:
-          self.divergingEpoch = try EpochEndOffset(reading: &reader, version: version)
-          case 1 where version >= 12:
-          self.currentLeader = try LeaderIdAndEpoch(reading: &reader, version: version)
-          case 2 where version >= 12:
-          self.snapshotId = try SnapshotId(reading: &reader, version: version)
+          case 0:
+            self.divergingEpoch = try EpochEndOffset(reading: &reader, version: version)
+          case 1:
+            self.currentLeader = try LeaderIdAndEpoch(reading: &reader, version: version)
+          case 2:
+            self.snapshotId = try SnapshotId(reading: &reader, version: version)
           default: self.unknownTaggedFields.append(reader.readTaggedField(tags))
           }
           try reader.endTag(tags)
@@ -361,11 +361,11 @@ public struct FetchResponse: WireResponse {
       }
       if flexible {
         var tagCount = unknownTaggedFields.count
-        let hasDivergingEpoch = (version >= 12) && (!self.divergingEpoch.isDefault)
+        let hasDivergingEpoch = !self.divergingEpoch.isDefault
         if hasDivergingEpoch { tagCount += 1 }
-        let hasCurrentLeader = (version >= 12) && (!self.currentLeader.isDefault)
+        let hasCurrentLeader = !self.currentLeader.isDefault
         if hasCurrentLeader { tagCount += 1 }
-        let hasSnapshotId = (version >= 12) && (!self.snapshotId.isDefault)
+        let hasSnapshotId = !self.snapshotId.isDefault
         if hasSnapshotId { tagCount += 1 }
         var tags = writer.beginTags(count: tagCount)
         if hasDivergingEpoch {

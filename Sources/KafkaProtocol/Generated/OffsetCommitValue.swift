@@ -52,8 +52,8 @@ public struct OffsetCommitValue: WireRecordValue {
       var tags = try reader.beginTags()
       while let tag = try reader.nextTag(&tags) {
         switch tag {
-        case 0 where version >= 4:
-        self.topicId = try reader.readUUID("topicId")
+        case 0:
+          self.topicId = try reader.readUUID("topicId")
         default: self.unknownTaggedFields.append(reader.readTaggedField(tags))
         }
         try reader.endTag(tags)
@@ -77,7 +77,7 @@ public struct OffsetCommitValue: WireRecordValue {
     }
     if flexible {
       var tagCount = unknownTaggedFields.count
-      let hasTopicId = (version >= 4) && (self.topicId != .zero)
+      let hasTopicId = self.topicId != .zero
       if hasTopicId { tagCount += 1 }
       var tags = writer.beginTags(count: tagCount)
       if hasTopicId {

@@ -190,7 +190,6 @@ public struct ProduceRequestWalker: ~Escapable {
     self.transactionalId = try self.reader.readNullableStringSlice(compact: flexible, "transactionalId")
     self.acks = try self.reader.readInt16("acks")
     self.timeoutMs = try self.reader.readInt32("timeoutMs")
-    left0 = 0
     left0 = try self.reader.readArrayCount(compact: flexible, minimumElementSize: 3, "topicData")
     self.topicDataCount = left0
     stage = 0
@@ -202,42 +201,41 @@ public struct ProduceRequestWalker: ~Escapable {
     while true {
       switch stage {
       case 0:
-      guard left0 > 0 else {
-        if flexible {
-          try self.reader.skipTaggedFields()
+        guard left0 > 0 else {
+          if flexible {
+            try self.reader.skipTaggedFields()
+          }
+          stage = 2
+          continue
         }
-        stage = 2
-        continue
-      }
-      left0 -= 1
-      var element = TopicProduceData()
-      if version <= 12 {
-        element.name = try self.reader.readStringSlice(compact: flexible, "name")
-      }
-      if version >= 13 {
-        element.topicId = try self.reader.readUUID("topicId")
-      }
-      left1 = 0
-      left1 = try self.reader.readArrayCount(compact: flexible, minimumElementSize: 6, "partitionData")
-      element.partitionDataCount = left1
-      stage = 1
-      return .topicProduceData(element)
+        left0 -= 1
+        var element = TopicProduceData()
+        if version <= 12 {
+          element.name = try self.reader.readStringSlice(compact: flexible, "name")
+        }
+        if version >= 13 {
+          element.topicId = try self.reader.readUUID("topicId")
+        }
+        left1 = try self.reader.readArrayCount(compact: flexible, minimumElementSize: 6, "partitionData")
+        element.partitionDataCount = left1
+        stage = 1
+        return .topicProduceData(element)
       case 1:
-      guard left1 > 0 else {
+        guard left1 > 0 else {
+          if flexible {
+            try self.reader.skipTaggedFields()
+          }
+          stage = 0
+          continue
+        }
+        left1 -= 1
+        var element = PartitionProduceData()
+        element.index = try self.reader.readInt32("index")
+        element.records = try self.reader.readNullableBytesSlice(compact: flexible, "records")
         if flexible {
           try self.reader.skipTaggedFields()
         }
-        stage = 0
-        continue
-      }
-      left1 -= 1
-      var element = PartitionProduceData()
-      element.index = try self.reader.readInt32("index")
-      element.records = try self.reader.readNullableBytesSlice(compact: flexible, "records")
-      if flexible {
-        try self.reader.skipTaggedFields()
-      }
-      return .partitionProduceData(element)
+        return .partitionProduceData(element)
       default: return nil
       }
     }

@@ -41,11 +41,11 @@ public struct ProduceResponse: WireResponse {
       while let tag = try reader.nextTag(&tags) {
         switch tag {
         case 0 where version >= 10:
-        let nodeEndpointsCount = try reader.readArrayCount(compact: flexible, minimumElementSize: 11, "nodeEndpoints")
-        var nodeEndpointsArray: [NodeEndpoint] = []
-        nodeEndpointsArray.reserveCapacity(min(nodeEndpointsCount, WireReader.reservedElementsMax))
-        for _ in 0..<nodeEndpointsCount { nodeEndpointsArray.append(try NodeEndpoint(reading: &reader, version: version)) }
-        self.nodeEndpoints = nodeEndpointsArray
+          let nodeEndpointsCount = try reader.readArrayCount(compact: flexible, minimumElementSize: 11, "nodeEndpoints")
+          var nodeEndpointsArray: [NodeEndpoint] = []
+          nodeEndpointsArray.reserveCapacity(min(nodeEndpointsCount, WireReader.reservedElementsMax))
+          for _ in 0..<nodeEndpointsCount { nodeEndpointsArray.append(try NodeEndpoint(reading: &reader, version: version)) }
+          self.nodeEndpoints = nodeEndpointsArray
         default: self.unknownTaggedFields.append(reader.readTaggedField(tags))
         }
         try reader.endTag(tags)
@@ -68,7 +68,7 @@ public struct ProduceResponse: WireResponse {
     }
     if flexible {
       var tagCount = unknownTaggedFields.count
-      let hasNodeEndpoints = (version >= 10) && (!self.nodeEndpoints.isEmpty)
+      let hasNodeEndpoints = version >= 10 && !self.nodeEndpoints.isEmpty
       if hasNodeEndpoints { tagCount += 1 }
       var tags = writer.beginTags(count: tagCount)
       if hasNodeEndpoints {
@@ -208,7 +208,7 @@ public struct ProduceResponse: WireResponse {
         while let tag = try reader.nextTag(&tags) {
           switch tag {
           case 0 where version >= 10:
-          self.currentLeader = try LeaderIdAndEpoch(reading: &reader, version: version)
+            self.currentLeader = try LeaderIdAndEpoch(reading: &reader, version: version)
           default: self.unknownTaggedFields.append(reader.readTaggedField(tags))
           }
           try reader.endTag(tags)
@@ -243,7 +243,7 @@ public struct ProduceResponse: WireResponse {
       }
       if flexible {
         var tagCount = unknownTaggedFields.count
-        let hasCurrentLeader = (version >= 10) && (!self.currentLeader.isDefault)
+        let hasCurrentLeader = version >= 10 && !self.currentLeader.isDefault
         if hasCurrentLeader { tagCount += 1 }
         var tags = writer.beginTags(count: tagCount)
         if hasCurrentLeader {

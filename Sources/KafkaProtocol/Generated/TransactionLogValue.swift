@@ -72,14 +72,14 @@ public struct TransactionLogValue: WireRecordValue {
       var tags = try reader.beginTags()
       while let tag = try reader.nextTag(&tags) {
         switch tag {
-        case 0 where version >= 1:
-        self.previousProducerId = try reader.readInt64("previousProducerId")
-        case 1 where version >= 1:
-        self.nextProducerId = try reader.readInt64("nextProducerId")
-        case 3 where version >= 1:
-        self.nextProducerEpoch = try reader.readInt16("nextProducerEpoch")
-        case 2 where version >= 1:
-        self.clientTransactionVersion = try reader.readInt16("clientTransactionVersion")
+        case 0:
+          self.previousProducerId = try reader.readInt64("previousProducerId")
+        case 1:
+          self.nextProducerId = try reader.readInt64("nextProducerId")
+        case 3:
+          self.nextProducerEpoch = try reader.readInt16("nextProducerEpoch")
+        case 2:
+          self.clientTransactionVersion = try reader.readInt16("clientTransactionVersion")
         default: self.unknownTaggedFields.append(reader.readTaggedField(tags))
         }
         try reader.endTag(tags)
@@ -126,13 +126,13 @@ public struct TransactionLogValue: WireRecordValue {
     }
     if flexible {
       var tagCount = unknownTaggedFields.count
-      let hasPreviousProducerId = (version >= 1) && (self.previousProducerId != -1)
+      let hasPreviousProducerId = self.previousProducerId != -1
       if hasPreviousProducerId { tagCount += 1 }
-      let hasNextProducerId = (version >= 1) && (self.nextProducerId != -1)
+      let hasNextProducerId = self.nextProducerId != -1
       if hasNextProducerId { tagCount += 1 }
-      let hasClientTransactionVersion = (version >= 1) && (self.clientTransactionVersion != 0)
+      let hasClientTransactionVersion = self.clientTransactionVersion != 0
       if hasClientTransactionVersion { tagCount += 1 }
-      let hasNextProducerEpoch = (version >= 1) && (self.nextProducerEpoch != -1)
+      let hasNextProducerEpoch = self.nextProducerEpoch != -1
       if hasNextProducerEpoch { tagCount += 1 }
       var tags = writer.beginTags(count: tagCount)
       if hasPreviousProducerId {
