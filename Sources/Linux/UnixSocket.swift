@@ -77,6 +77,18 @@ public enum UnixSocket {
     return socket
   }
 
+  /// A non-blocking SOCK_DGRAM socket that receives at `path`, as sd_notify(3) wants it.
+  public static func bindDatagram(path: String) throws(Errno) -> OwnedFD {
+    let kind = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+    let datagrams = OwnedFD(taking: try retrying("socket", path) { socket(AF_UNIX, kind, 0) })
+    let number = datagrams.rawValue
+    try File.remove(path)
+    try withAddress(path) { pointer, length throws(Errno) in
+      _ = try retrying("bind", path) { bind(number, pointer, length) }
+    }
+    return datagrams
+  }
+
   /// Two connected non-blocking sockets.
   public struct Pair: ~Copyable {
     public let first: OwnedFD

@@ -27,6 +27,17 @@ int clinux_pidfd_open(int pid);
 int clinux_fallocate(int fd, int mode, off_t offset, off_t length);
 int clinux_set_death_signal(int signal);
 
+/// Starts a program with listening sockets as sd_listen_fds(3) wants them: `fds` become 3, 4, …, and
+/// the child's pid is written in decimal to `listen_pid_value`, which points into `environment` and
+/// has room for 11 bytes. The child has a process group of its own, default signals and is sent
+/// SIGTERM when its parent dies. Returns the pid, or -1 with errno.
+int clinux_spawn(const char *path, char *const arguments[], char *const environment[],
+                 char *listen_pid_value, const int *fds, size_t fd_count);
+
+/// Waits for a child that has ended: its pid with `code` and `signal` set (one of them 0), 0 while it
+/// runs, -1 with errno.
+int clinux_reap(int pid, int *code, int *signal);
+
 /// The process at the other end of a Unix socket (SO_PEERCRED).
 struct clinux_peer {
   int pid;

@@ -1,0 +1,103 @@
+// `sluice status`: every process of the family on this machine, as it tells of itself.
+
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import IPC
+import Linux
+import Service
+
+struct Status: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show the processes of the broker on this machine: pid, uptime, memory, work done.")
+
+  @Option(help: ArgumentHelp("Where the sockets between the processes are.", valueName: "DIR"))
+  var runtimeDirectory: String = RuntimeDirectory.standard
+  @Flag(help: "Print JSON.") var json = false
+
+  private static let waitMs: Int32 = 3_000
+
+  private struct Process: Encodable {
+    var name: String
+    var pid: Int32
+    var uptimeSeconds: Int64
+    var residentBytes: UInt64
+    var cpuSeconds: Double
+    var counters: [String: UInt64]
+  }
+
+  func run() throws {
+    let processes: [ProcessStatistics]
+    do { processes = try ask() } catch {
+      StandardError.line("sluice status: no coordinator answers in \(runtimeDirectory): \(error)")
+      throw ExitCode(1)
+    }
+    let sorted = processes.sorted {
+      ($0.role.rawValue, $0.instance) < ($1.role.rawValue, $1.instance)
+    }
+    if json {
+      Output.json(sorted.map(Self.summary))
+    } else {
+      Output.table(
+        ["process", "pid", "uptime", "memory", "cpu", "work"], sorted.map(Self.row))
+    }
+  }
+
+  private func ask() throws(ChannelError) -> [ProcessStatistics] {
+    let channel: Channel<AdminToCoordinator, CoordinatorToAdmin>
+    do throws(Errno) {
+      channel = Channel(
+        try Greeting.connect(
+          path: "\(runtimeDirectory)/\(SocketName.coordinator)", edge: .adminToCoordinator,
+          instance: 1))
+    } catch { throw .system(error) }
+    try channel.send(.status)
+    guard Poll.waitAny([channel.descriptor], .readable, timeoutMs: Self.waitMs) != nil else {
+      throw .system(Errno(ETIMEDOUT, "status"))
+    }
+    var answer: [ProcessStatistics] = []
+    do {
+      try channel.receive { message, _ throws(MessageError) in
+        switch message {
+        case .status(let processes): answer = processes
+        }
+      }
+    } catch {
+      switch error {
+      case .channel(let error): throw error
+      case .handler(let error): throw .violation(error)
+      }
+    }
+    return answer
+  }
+
+  private static func name(_ process: ProcessStatistics) -> String {
+    "sluice-\(process.role)@\(process.instance)"
+  }
+
+  private static func summary(_ process: ProcessStatistics) -> Process {
+    Process(
+      name: name(process), pid: process.pid, uptimeSeconds: uptime(process),
+      residentBytes: process.residentBytes, cpuSeconds: Double(process.cpuMicroseconds) / 1e6,
+      counters: Dictionary(process.counters.map { ($0.name, $0.value) }) { first, _ in first })
+  }
+
+  private static func row(_ process: ProcessStatistics) -> [String] {
+    let tenths = process.cpuMicroseconds / 100_000
+    return [
+      name(process), "\(process.pid)", duration(uptime(process)),
+      "\((process.residentBytes + (1 << 19)) >> 20) MB", "\(tenths / 10).\(tenths % 10) s",
+      process.counters.map { "\($0.name) \($0.value)" }.joined(separator: ", "),
+    ]
+  }
+
+  private static func uptime(_ process: ProcessStatistics) -> Int64 {
+    max(0, Clock.wallMs() - process.startedMs) / 1000
+  }
+
+  private static func duration(_ seconds: Int64) -> String {
+    if seconds < 120 { return "\(seconds) s" }
+    if seconds < 7200 { return "\(seconds / 60) min" }
+    return seconds < 172_800 ? "\(seconds / 3600) h" : "\(seconds / 86_400) d"
+  }
+}
