@@ -101,13 +101,14 @@ let package = Package(
       ]),
     program("WireGen", []),
 
+    tests("ModelTests", ["Model"]),
     tests("LinuxTests", ["Linux"]),
     tests("KafkaProtocolTests", ["KafkaProtocol", "WireGen", "Model"], exclude: ["Golden"]),
     tests("RecordsTests", ["Records", "Compression", "Model", "CCRC32C"]),
     tests("StorageTests", ["Storage", "Records", "Model", "Linux"]),
     tests("ConfigurationTests", ["Configuration", "Model"]),
     tests("IPCTests", ["IPC", "Linux", "Model"]),
-    tests("ServiceTests", ["Service", "Configuration", "IPC", "Linux", "Model"]),
+    tests("ServiceTests", ["Service", "Configuration", "IPC", "Linux", "Model", logging]),
     tests(
       "FrontendTests", ["Frontend", "KafkaProtocol", "Records", "IPC", "Linux", "Model", "Service"]),
     tests(

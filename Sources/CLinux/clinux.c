@@ -20,6 +20,8 @@
 const int clinux_f_add_seals = F_ADD_SEALS;
 const int clinux_f_get_seals = F_GET_SEALS;
 const int clinux_seals_size = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+const int clinux_seals_size_and_writes =
+  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
 const int clinux_seals_all = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
 const unsigned clinux_memfd_flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 const int clinux_fallocate_punch_hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;

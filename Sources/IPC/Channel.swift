@@ -40,6 +40,7 @@ public final class Channel<Out: Message, In: Message> {
   private var datagram: [UInt8] = []
   private var queue: Deque<QueuedDatagram> = []
   private var queuedBytes = 0
+  private var queuedDescriptors = 0
   private let receiveBuffer: UnsafeMutableRawBufferPointer
 
   /// - Parameter socket: a connected SEQPACKET socket whose greetings have been exchanged.
@@ -69,11 +70,11 @@ public final class Channel<Out: Message, In: Message> {
     if length <= ChannelLimits.inlineMax {
       frame(message.kind, descriptors: descriptors.count, flags: 0, length: length)
       datagram.append(contentsOf: writer.bytes)
-      try transmit(descriptors)
+      try transmit(descriptors, cost: length)
     } else {
       let body = try sealedBody()
       frame(message.kind, descriptors: descriptors.count + 1, flags: 1, length: length)
-      try transmit([body.rawValue] + descriptors)
+      try transmit([body.rawValue] + descriptors, cost: length)
     }
   }
 
@@ -87,7 +88,8 @@ public final class Channel<Out: Message, In: Message> {
       let sent: Bool
       do { sent = try next.send(to: socket) } catch { throw Self.ended(error) }
       if !sent { return }
-      queuedBytes -= next.bytes.count
+      queuedBytes -= next.cost
+      queuedDescriptors -= next.descriptorCount
       queue.removeFirst()
     }
   }
@@ -132,7 +134,8 @@ public final class Channel<Out: Message, In: Message> {
     }
   }
 
-  private func transmit(_ descriptors: [Int32]) throws(ChannelError) {
+  /// - Parameter cost: bytes of memory that the message holds while it is queued.
+  private func transmit(_ descriptors: [Int32], cost: Int) throws(ChannelError) {
     if queue.isEmpty {
       let sent: Bool
       do {
@@ -142,9 +145,18 @@ public final class Channel<Out: Message, In: Message> {
       } catch { throw Self.ended(error) }
       if sent { return }
     }
-    guard queuedBytes + datagram.count <= ChannelLimits.queuedBytesMax else { throw .stalled }
-    do { queue.append(try QueuedDatagram(datagram, descriptors)) } catch { throw .system(error) }
-    queuedBytes += datagram.count
+    // A message larger than the whole limit may wait, but alone.
+    let cost = cost + ChannelLimits.headerSize
+    guard
+      queue.isEmpty
+        || queuedBytes + cost <= ChannelLimits.queuedBytesMax
+          && queuedDescriptors + descriptors.count <= ChannelLimits.queuedDescriptorsMax
+    else { throw .stalled }
+    do { queue.append(try QueuedDatagram(datagram, descriptors, cost: cost)) } catch {
+      throw .system(error)
+    }
+    queuedBytes += cost
+    queuedDescriptors += descriptors.count
   }
 
   private func decode(_ count: Int, _ descriptors: inout DescriptorList) throws(ChannelError) -> In
@@ -212,8 +224,10 @@ public enum ChannelLimits {
   public static let inlineMax = 64 << 10
   /// The largest payload at all, in bytes: a Kafka request of the largest size and its envelope.
   public static let bodyMax = (100 << 20) + (1 << 20)
-  /// Bytes that may wait for a peer that does not read.
+  /// Bytes that may wait for a peer that does not read, bodies in memfds included.
   public static let queuedBytesMax = 64 << 20
+  /// Descriptors that may wait for it.
+  public static let queuedDescriptorsMax = 1024
 }
 
 private struct DatagramHeader {
@@ -235,11 +249,15 @@ private struct DatagramHeader {
 
 /// A datagram that waits for its socket, with descriptors of its own.
 private final class QueuedDatagram {
-  let bytes: [UInt8]
+  let cost: Int
+  private let bytes: [UInt8]
   private var descriptors: [Int32] = []
 
-  init(_ bytes: [UInt8], _ borrowed: [Int32]) throws(Errno) {
+  var descriptorCount: Int { descriptors.count }
+
+  init(_ bytes: [UInt8], _ borrowed: [Int32], cost: Int) throws(Errno) {
     self.bytes = bytes
+    self.cost = cost
     for descriptor in borrowed {
       descriptors.append(try OwnedFD.duplicate(of: descriptor).release())
     }

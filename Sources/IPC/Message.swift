@@ -5,7 +5,7 @@
 import Model
 
 /// One direction of one edge: an enum whose cases are its messages.
-public protocol Message {
+public protocol Message: Sendable {
   /// The kind of this value, unique within the enum and never reused.
   var kind: UInt16 { get }
   /// How many descriptors travel with this value.

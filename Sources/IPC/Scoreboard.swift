@@ -14,7 +14,10 @@
 //    56  segmentPosition   i64   position of the high watermark in it, in bytes
 //
 // Each slot is a seqlock with one writer. A reader that meets an odd sequence again and again meets
-// a writer that died in between: it gives up and treats the partition as not available.
+// a writer that lost its core in between: it sleeps, so that the writer can go on. After about 10 ms
+// the writer must have died: the reader gives up and treats the partition as not available.
+//
+// The memfd is sealed against writing before it leaves the logwriter: no reader can map it writable.
 
 import Linux
 import Model
@@ -69,13 +72,14 @@ public struct ScoreboardWriter: ~Copyable {
   private let mapping: Mapping
 
   public init() throws(Errno) {
-    let file = try MemoryFile.shared(name: "sluice-scoreboard", size: ScoreboardLayout.byteCount)
+    let file = try MemoryFile.unsealed(name: "sluice-scoreboard", size: ScoreboardLayout.byteCount)
     let memory = try Mapping(file, count: ScoreboardLayout.byteCount, writable: true)
     let header = memory.mutableBytes
     header.storeBytes(of: ScoreboardLayout.version, toByteOffset: 8, as: UInt32.self)
     header.storeBytes(of: UInt32(ScoreboardLayout.capacity), toByteOffset: 12, as: UInt32.self)
     header.storeBytes(of: UInt64.random(in: 1 ... .max), toByteOffset: 16, as: UInt64.self)
     header.storeBytes(of: ScoreboardLayout.magic, toByteOffset: 0, as: UInt64.self)
+    try MemoryFile.seal(file, .sizeAndWrites)
     descriptor = file
     mapping = memory
   }
@@ -104,13 +108,17 @@ public struct ScoreboardWriter: ~Copyable {
 
 /// Everybody else's side.
 public struct ScoreboardReader: ~Copyable {
+  /// Looks at a slot before the reader gives its core up, and at all.
+  private static let attemptsWithoutSleep = 1000
+  private static let attemptsMax = attemptsWithoutSleep + 100
+
   private let mapping: Mapping
   /// Changes when a new logwriter made a new scoreboard.
   public let identity: UInt64
 
   /// Maps a scoreboard that came from the logwriter.
   public init(_ descriptor: borrowing OwnedFD) throws(MessageError) {
-    guard MemoryFile.isSealed(descriptor, .size),
+    guard MemoryFile.isSealed(descriptor, .sizeAndWrites),
       let status = try? File.status(descriptor),
       status.size == Int64(ScoreboardLayout.byteCount)
     else { throw MessageError("a scoreboard has another size or no seals") }
@@ -130,9 +138,12 @@ public struct ScoreboardReader: ~Copyable {
   public borrowing func entry(_ slot: UInt32, generation: UInt32) -> ScoreboardEntry? {
     guard slot < ScoreboardLayout.capacity, let base = mapping.bytes.baseAddress else { return nil }
     let p = base + ScoreboardLayout.offset(of: slot)
-    for _ in 0..<10_000 {
+    for attempt in 0..<Self.attemptsMax {
       let before = SharedWord.load32(p)
-      if before & 1 == 1 { continue }
+      if before & 1 == 1 {
+        if attempt >= Self.attemptsWithoutSleep { Clock.sleep(microseconds: 100) }
+        continue
+      }
       let state = SharedWord.relaxed64(p + 40)
       let entry = ScoreboardEntry(
         generation: SharedWord.load32(p + 4),

@@ -10,6 +10,13 @@ public enum Clock {
   /// Milliseconds since 1970 of CLOCK_REALTIME: for timestamps that leave the process.
   @inlinable public static func wallMs() -> Int64 { Int64(read(CLOCK_REALTIME) / 1_000_000) }
 
+  /// Gives the core up for a while. Only for waits on another process that is in the middle of
+  /// something short.
+  public static func sleep(microseconds: Int) {
+    var time = timespec(tv_sec: 0, tv_nsec: microseconds * 1000)
+    _ = nanosleep(&time, nil)
+  }
+
   @usableFromInline static func read(_ clock: clockid_t) -> UInt64 {
     var time = timespec()
     let result = clock_gettime(clock, &time)

@@ -8,16 +8,34 @@ import Glibc
 public enum Sealing: Sendable {
   /// Its size is fixed for ever, its contents may change: shared memory.
   case size
+  /// As `size`, and only mappings made before can write: shared memory with one writer.
+  case sizeAndWrites
   /// Nothing can change any more: a message body.
   case everything
+}
+
+extension Sealing {
+  fileprivate var bits: Int32 {
+    switch self {
+    case .size: clinux_seals_size
+    case .sizeAndWrites: clinux_seals_size_and_writes
+    case .everything: clinux_seals_all
+    }
+  }
 }
 
 public enum MemoryFile {
   /// A new memfd of `size` zero bytes whose size is sealed.
   public static func shared(name: String, size: Int) throws(Errno) -> OwnedFD {
+    let file = try unsealed(name: name, size: size)
+    try seal(file, .size)
+    return file
+  }
+
+  /// A new memfd of `size` zero bytes, not sealed yet: map it, then `seal` it before it leaves.
+  public static func unsealed(name: String, size: Int) throws(Errno) -> OwnedFD {
     let file = try create(name)
     try setSize(file, size)
-    try seal(file, .size)
     return file
   }
 
@@ -32,7 +50,7 @@ public enum MemoryFile {
   /// Whether all seals that `sealing` promises are on the descriptor's file.
   public static func isSealed(_ fd: borrowing OwnedFD, _ sealing: Sealing) -> Bool {
     let seals = clinux_fcntl_int(fd.rawValue, clinux_f_get_seals, 0)
-    let wanted = sealing == .size ? clinux_seals_size : clinux_seals_all
+    let wanted = sealing.bits
     return seals >= 0 && seals & wanted == wanted
   }
 
@@ -48,9 +66,10 @@ public enum MemoryFile {
     _ = try retrying("ftruncate") { ftruncate(number, size) }
   }
 
-  private static func seal(_ fd: borrowing OwnedFD, _ sealing: Sealing) throws(Errno) {
+  /// Seals a memfd for ever; no other seal can be added afterwards.
+  public static func seal(_ fd: borrowing OwnedFD, _ sealing: Sealing) throws(Errno) {
     let number = fd.rawValue
-    let seals = sealing == .size ? clinux_seals_size : clinux_seals_all
+    let seals = sealing.bits
     _ = try retrying("fcntl(F_ADD_SEALS)") {
       clinux_fcntl_int(number, clinux_f_add_seals, seals)
     }

@@ -184,8 +184,14 @@ public enum UnixSocket {
         message.msg_iovlen = 1
         message.msg_control = control.baseAddress
         message.msg_controllen = space
-        let outcome = try transferring("recvmsg") {
-          recvmsg(number, &message, Int32(MSG_CMSG_CLOEXEC))
+        var outcome = Transfer.wouldBlock
+        do throws(Errno) {
+          outcome = try transferring("recvmsg") { receiveMessage(number, &message) }
+        } catch {
+          // A peer that died without reading everything leaves ECONNRESET in front of what it had
+          // sent; reported once, it gives way to those datagrams and then to the end.
+          guard error.code == ECONNRESET else { throw error }
+          outcome = try transferring("recvmsg") { receiveMessage(number, &message) }
         }
         guard case .bytes(let count) = outcome else { return .wouldBlock }
         let descriptors = takeDescriptors(&message)
@@ -195,6 +201,10 @@ public enum UnixSocket {
         return DatagramOutcome.datagram(ReceivedDatagram(count: count, descriptors: descriptors))
       }
     }
+  }
+
+  private static func receiveMessage(_ fd: Int32, _ message: inout msghdr) -> Int {
+    recvmsg(fd, &message, Int32(MSG_CMSG_CLOEXEC))
   }
 
   private static func takeDescriptors(_ message: UnsafeMutablePointer<msghdr>) -> DescriptorList {

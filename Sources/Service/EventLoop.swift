@@ -104,7 +104,9 @@ public final class EventLoop<Handler: EventHandler> {
   /// Delivers `source` to `expired` once, `afterMs` from now.
   @discardableResult
   public func schedule(afterMs: Int64, _ source: Source) -> TimerID {
-    timers.add(deadlineNs: Clock.monotonicNs() &+ UInt64(max(0, afterMs)) &* 1_000_000, source)
+    // A century and a half is for ever, and leaves the sum room.
+    let afterNs = UInt64(min(max(0, afterMs), 1 << 42)) * 1_000_000
+    return timers.add(deadlineNs: Clock.monotonicNs() + afterNs, source)
   }
 
   /// Takes a timer back; one that has come due already is ignored.

@@ -44,15 +44,33 @@ struct StandardErrorHandler: LogHandler {
   }
 
   /// Client-chosen text must not be able to forge a line or steer a terminal.
-  private static func printable(_ text: String) -> String {
-    guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return text }
-    return String(
-      text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) })
+  static func printable(_ text: String) -> String {
+    guard text.utf8.contains(where: { $0 < 0x20 || $0 >= 0x7F }) else { return text }
+    var clean = String.UnicodeScalarView()
+    for scalar in text.unicodeScalars { clean.append(isPrintable(scalar) ? scalar : "?") }
+    return String(clean)
   }
 
-  private static func quoted(_ value: String) -> String {
+  /// Neither a control character (C0, C1) nor one that breaks or turns a line.
+  private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+    if scalar.isASCII { return scalar.value >= 0x20 && scalar.value != 0x7F }
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator: return false
+    default: return true
+    }
+  }
+
+  /// The value of one `key=value`, which must not be able to look like another one.
+  static func quoted(_ value: String) -> String {
     let value = printable(value)
-    return value.contains(" ") || value.isEmpty ? "\"\(value)\"" : value
+    guard value.isEmpty || value.utf8.contains(where: { $0 == 0x20 || $0 == 0x22 || $0 == 0x3D })
+    else { return value }
+    var text = "\""
+    for character in value {
+      if character == "\"" || character == "\\" { text.append("\\") }
+      text.append(character)
+    }
+    return text + "\""
   }
 
   /// syslog(3) priorities.

@@ -33,7 +33,12 @@ public final class LoopChannel<Out: Message, In: Message, Handler: EventHandler>
       do throws(ChannelError) {
         try channel.flush()
         try adjust()
-      } catch { throw .channel(error) }
+      } catch {
+        // What a peer said before it went away is still there to be read.
+        guard case .closed = error else { throw .channel(error) }
+        try drain(handle)
+        throw .channel(error)
+      }
     }
     if !readiness.isDisjoint(with: [.readable, .hangUp, .error]) { try channel.receive(handle) }
   }

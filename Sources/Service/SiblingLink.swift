@@ -40,6 +40,7 @@ public final class SiblingLink<Out: Message, In: Message, Handler: EventHandler>
   /// doubles from 10 ms to 1 s.
   /// - Returns: why it failed, or nil when the link is open: say what the edge wants said first.
   public func open() -> Errno? {
+    precondition(channel == nil, "the link is open")
     retryTimer = nil
     do throws(Errno) {
       let socket = try Greeting.connect(path: path, edge: edge, instance: instance)

@@ -65,7 +65,8 @@ public struct TimerQueue<Source> {
     dropCancelled()
     guard let top = heap.first else { return -1 }
     if top.deadlineNs <= nowNs { return 0 }
-    return Int32(clamping: (top.deadlineNs - nowNs + 999_999) / 1_000_000)
+    let (ms, rest) = (top.deadlineNs - nowNs).quotientAndRemainder(dividingBy: 1_000_000)
+    return Int32(clamping: rest == 0 ? ms : ms + 1)
   }
 
   private mutating func dropCancelled() {

@@ -52,7 +52,7 @@ uint64_t clinux_cpu_microseconds(void);
 /// Sets the soft limit of descriptors to the hard one and returns it (setrlimit(2)).
 uint64_t clinux_raise_descriptor_limit(void);
 
-extern const int clinux_seals_size, clinux_seals_all, clinux_f_add_seals, clinux_f_get_seals;
+extern const int clinux_seals_size, clinux_seals_size_and_writes, clinux_seals_all, clinux_f_add_seals, clinux_f_get_seals;
 extern const int clinux_fallocate_punch_hole, clinux_o_directory;
 extern const unsigned clinux_memfd_flags;
 extern const unsigned long clinux_siocoutq;
