@@ -13,6 +13,6 @@ struct Sluice: ParsableCommand {
                                                         sluice consume greetings --from-beginning
       """,
     subcommands: [
-      Topics.self, Produce.self, Consume.self, Status.self,
+      Up.self, Topics.self, Produce.self, Consume.self, Status.self,
     ])
 }

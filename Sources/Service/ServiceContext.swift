@@ -2,6 +2,7 @@
 // and ends: options, configuration, log, sockets, readiness.
 
 import CSystemd
+import Configuration
 import Glibc
 import IPC
 import Linux
@@ -14,6 +15,7 @@ public final class ServiceContext {
   public let instance: UInt32
   /// Where the family's sockets are.
   public let runtimeDirectory: String
+  public let configuration: BrokerConfiguration
   public let log: Log
   /// Sockets passed in by systemd or `sluice up`.
   public let sockets: InheritedSockets
@@ -26,6 +28,7 @@ public final class ServiceContext {
     self.role = role
     instance = options.instance
     runtimeDirectory = options.runtimeDirectory
+    configuration = try .load(path: options.configFile, overrides: options.overrides)
     log = .standardError(processName: "sluice-\(role)@\(options.instance)")
     sockets = try InheritedSockets()
     descriptorsMax = CurrentProcess.raiseDescriptorLimit()
