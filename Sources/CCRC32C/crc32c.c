@@ -76,7 +76,7 @@ static int hardware_present(void) {
 #include <arm_neon.h>
 #include <sys/auxv.h>
 #define HARDWARE "armv8"
-#define HARDWARE_TARGET __attribute__((target("crc,aes")))
+#define HARDWARE_TARGET __attribute__((target("+crc+aes")))
 #define CRC64(crc, word) __crc32cd((uint32_t)(crc), (word))
 #define CRC8(crc, byte) __crc32cb((uint32_t)(crc), (byte))
 #define CARRYLESS(a, b) ((uint64_t)vmull_p64((poly64_t)(uint32_t)(a), (poly64_t)(uint32_t)(b)))

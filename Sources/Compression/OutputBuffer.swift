@@ -24,7 +24,7 @@ struct OutputBuffer {
     if used == bytes.count {
       precondition(!isOverLimit, "output after its limit")
       let more = min(bytes.count, limit + 1 - bytes.count)
-      bytes.append(contentsOf: repeatElement(0, count: more))
+      bytes += [UInt8](repeating: 0, count: more)
     }
     let start = used
     used += try bytes.withUnsafeMutableBufferPointer { (elements) throws(Failure) in

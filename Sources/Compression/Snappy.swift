@@ -83,7 +83,7 @@ enum Snappy {
     else { throw .corrupt(.snappy) }
     guard length <= limit - output.count else { throw .tooLarge(.snappy, limit: limit) }
     let head = output.count
-    output.append(contentsOf: repeatElement(0, count: length))
+    output += [UInt8](repeating: 0, count: length)
     let status = output.withUnsafeMutableBytes { out in
       let room = UnsafeMutableRawBufferPointer(rebasing: out[head...])
       // An empty chunk has no output to point at, but the library wants an address.

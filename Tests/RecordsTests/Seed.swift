@@ -27,6 +27,8 @@ struct Seed: CustomStringConvertible {
   mutating func int(in range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &generator) }
 
   mutating func bytes(_ count: Int) -> [UInt8] {
-    (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    var words = [UInt64](repeating: 0, count: count / 8 + 1)
+    for i in words.indices { words[i] = generator.next() }
+    return words.withUnsafeBytes { Array($0.prefix(count)) }
   }
 }
