@@ -124,3 +124,20 @@ let package = Package(
       ["KafkaProtocol", "Records", "Compression", "IPC", "Linux", "Model"]),
   ]
 )
+
+// Fuzz targets, only where Fuzz/run.sh asks for them: each is a static library that it links with
+// libFuzzer.
+if Context.environment["SLUICE_FUZZ"] != nil {
+  func fuzz(_ name: String, _ dependencies: [Target.Dependency]) {
+    package.products.append(.library(name: name, type: .static, targets: [name]))
+    package.targets.append(
+      .target(name: name, dependencies: dependencies, path: "Fuzz/\(name)", swiftSettings: strict))
+  }
+  package.targets.append(
+    .target(
+      name: "FuzzSupport", dependencies: ["KafkaProtocol"], path: "Fuzz/Support",
+      swiftSettings: strict))
+  for name in ["FuzzRequests", "FuzzResponses", "FuzzRecords"] {
+    fuzz(name, ["FuzzSupport", "KafkaProtocol"])
+  }
+}
