@@ -80,18 +80,24 @@ let package = Package(
     // Programs. None imports another; they share nothing but IPC.
     program(
       "Frontend",
-      ["Model", "Linux", "KafkaProtocol", "Records", "Configuration", "IPC", "Service", deque]),
+      [
+        "Model", "Linux", "KafkaProtocol", "Records", "Configuration", "IPC", "Service", deque,
+        logging,
+      ]),
     program(
       "LogWriter",
       ["Model", "Linux", "Records", "Storage", "Configuration", "IPC", "Service", deque]),
     program(
       "Fetcher",
-      ["Model", "Linux", "KafkaProtocol", "Records", "Configuration", "IPC", "Service", deque]),
+      [
+        "Model", "Linux", "KafkaProtocol", "Records", "Configuration", "IPC", "Service", deque,
+        logging,
+      ]),
     program(
       "Coordinator",
       [
         "Model", "Linux", "KafkaProtocol", "Records", "Compression", "Configuration", "IPC",
-        "Service", "CSQLite", deque,
+        "Service", "CSQLite", deque, logging,
       ]),
     program(
       "CLI",
