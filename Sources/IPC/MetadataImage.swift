@@ -31,12 +31,27 @@ public struct TopicImage: Equatable, Sendable {
   public var maxMessageBytes: Int32
   /// By partition index.
   public var partitions: [PartitionImage]
+  /// `message.timestamp.type` is LogAppendTime.
+  public var logAppendTime: Bool
+  /// `message.timestamp.before.max.ms` and `message.timestamp.after.max.ms`.
+  public var timestampBeforeMaxMs: Int64
+  public var timestampAfterMaxMs: Int64
+  /// `cleanup.policy` contains compact: every record must have a key.
+  public var requiresKeys: Bool
 
-  public init(name: String, id: UUID128, maxMessageBytes: Int32, partitions: [PartitionImage]) {
+  public init(
+    name: String, id: UUID128, maxMessageBytes: Int32, partitions: [PartitionImage],
+    logAppendTime: Bool = false, timestampBeforeMaxMs: Int64 = .max,
+    timestampAfterMaxMs: Int64 = 3_600_000, requiresKeys: Bool = false
+  ) {
     self.name = name
     self.id = id
     self.maxMessageBytes = maxMessageBytes
     self.partitions = partitions
+    self.logAppendTime = logAppendTime
+    self.timestampBeforeMaxMs = timestampBeforeMaxMs
+    self.timestampAfterMaxMs = timestampAfterMaxMs
+    self.requiresKeys = requiresKeys
   }
 }
 
@@ -69,6 +84,10 @@ extension ImageUpdate {
         writer.put(partition.generation)
         writer.put(partition.leaderEpoch)
       }
+      writer.put(topic.logAppendTime)
+      writer.put(topic.timestampBeforeMaxMs)
+      writer.put(topic.timestampAfterMaxMs)
+      writer.put(topic.requiresKeys)
     }
     writer.put(list: removed) { id, writer in writer.put(id) }
   }
@@ -76,14 +95,16 @@ extension ImageUpdate {
   init(from reader: inout MessageReader) throws(MessageError) {
     epoch = try reader.integer()
     isSnapshot = try reader.bool()
-    topics = try reader.list(minimumSize: 26) { reader throws(MessageError) in
+    topics = try reader.list(minimumSize: 44) { reader throws(MessageError) in
       TopicImage(
         name: try reader.string(), id: try reader.uuid(), maxMessageBytes: try reader.integer(),
         partitions: try reader.list(minimumSize: 12) { reader throws(MessageError) in
           PartitionImage(
             slot: try reader.integer(), generation: try reader.integer(),
             leaderEpoch: try reader.integer())
-        })
+        },
+        logAppendTime: try reader.bool(), timestampBeforeMaxMs: try reader.integer(),
+        timestampAfterMaxMs: try reader.integer(), requiresKeys: try reader.bool())
     }
     removed = try reader.list(minimumSize: 16) { reader throws(MessageError) in try reader.uuid() }
   }

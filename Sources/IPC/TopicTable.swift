@@ -13,6 +13,9 @@ public struct TopicTable {
 
   public var topicCount: Int { byId.count }
 
+  /// All topics, in no order.
+  public var topics: some Collection<TopicImage> { byId.values }
+
   /// Takes an update over.
   public mutating func apply(_ update: ImageUpdate) {
     if update.isSnapshot {

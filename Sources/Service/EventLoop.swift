@@ -119,22 +119,30 @@ public final class EventLoop<Handler: EventHandler> {
   @inlinable
   public func run(_ handler: Handler) throws(Errno) {
     while !isStopping {
-      let count = try epoll.wait(timeoutMs: timers.timeoutMs(nowNs: Clock.monotonicNs()))
-      beginRound()
-      for index in 0..<count {
-        let event = epoll.event(index)
-        let slot = Int(UInt32(truncatingIfNeeded: event.token))
-        if slot < slots.count, slots[slot].generation == UInt32(event.token >> 32),
-          let source = slots[slot].source
-        {
-          handler.ready(source, event.readiness)
-        } else {
-          try deliverSignal(event.token, handler)
-        }
-      }
-      while let source = timers.next(nowNs: nowNs) { handler.expired(source) }
-      handler.roundEnded()
+      try round(handler, timeoutMs: timers.timeoutMs(nowNs: Clock.monotonicNs()))
     }
+  }
+
+  /// One round of `run`, for a program that has a loop of its own around this one: tests drive
+  /// both ends of an edge from one thread.
+  /// - Parameter timeoutMs: how long to wait for an event; 0 only looks.
+  @inlinable
+  public func round(_ handler: Handler, timeoutMs: Int32) throws(Errno) {
+    let count = try epoll.wait(timeoutMs: timeoutMs)
+    beginRound()
+    for index in 0..<count {
+      let event = epoll.event(index)
+      let slot = Int(UInt32(truncatingIfNeeded: event.token))
+      if slot < slots.count, slots[slot].generation == UInt32(event.token >> 32),
+        let source = slots[slot].source
+      {
+        handler.ready(source, event.readiness)
+      } else {
+        try deliverSignal(event.token, handler)
+      }
+    }
+    while let source = timers.next(nowNs: nowNs) { handler.expired(source) }
+    handler.roundEnded()
   }
 
   @usableFromInline func beginRound() { nowNs = Clock.monotonicNs() }
