@@ -14,6 +14,7 @@ public struct ApiVersionsResponse: WireResponse {
   public var throttleTimeMs: Int32 = 0
   public var supportedFeatures: [SupportedFeatureKey] = []
   public var finalizedFeaturesEpoch: Int64 = -1
+  /// Features with the versions that the whole cluster agreed on.
   public var finalizedFeatures: [FinalizedFeatureKey] = []
   public var zkMigrationReady: Bool = false
   /// Tagged fields that this definition does not know, in ascending order.

@@ -10,16 +10,24 @@ public struct FetchRequest: WireRequest {
   public static var validVersions: ClosedRange<Int16> { 4...18 }
   public static var firstFlexibleVersion: Int16? { 12 }
 
+  /// Sent by replicas, to be refused by a broker of another cluster.
   public var clusterId: String? = nil
+  /// -1 for a consumer.
   public var replicaId: Int32 = -1
   public var replicaState: ReplicaState = ReplicaState()
+  /// How long to wait for `minBytes`.
   public var maxWaitMs: Int32 = 0
   public var minBytes: Int32 = 0
+  /// The most bytes of records in the response, but one batch is always returned.
   public var maxBytes: Int32 = 2147483647
+  /// 0 reads uncommitted, 1 reads committed records only.
   public var isolationLevel: Int8 = 0
+  /// 0 without a fetch session (KIP-227).
   public var sessionId: Int32 = 0
+  /// -1 ends the session, 0 begins one with all partitions, above that only what changed is sent.
   public var sessionEpoch: Int32 = -1
   public var topics: [FetchTopic] = []
+  /// Partitions to remove from the session.
   public var forgottenTopicsData: [ForgottenTopic] = []
   public var rackId: String = ""
   /// Tagged fields that this definition does not know, in ascending order.
@@ -204,10 +212,13 @@ public struct FetchRequest: WireRequest {
 
   public struct FetchPartition: Sendable {
     public var partition: Int32 = 0
+    /// The epoch that the client knows, to be fenced by; -1 unknown.
     public var currentLeaderEpoch: Int32 = -1
     public var fetchOffset: Int64 = 0
+    /// The epoch of the last record that a follower has; -1 for consumers.
     public var lastFetchedEpoch: Int32 = -1
     public var logStartOffset: Int64 = -1
+    /// The most bytes of this partition, but one batch is always returned if it is the first.
     public var partitionMaxBytes: Int32 = 0
     public var replicaDirectoryId: UUID128 = .zero
     public var highWatermark: Int64 = 9223372036854775807

@@ -244,10 +244,13 @@ public struct FetchResponse: WireResponse {
     public var highWatermark: Int64 = 0
     public var lastStableOffset: Int64 = -1
     public var logStartOffset: Int64 = -1
+    /// Where the logs of follower and leader part, if they do.
     public var divergingEpoch: EpochEndOffset = EpochEndOffset()
     public var currentLeader: LeaderIdAndEpoch = LeaderIdAndEpoch()
     public var snapshotId: SnapshotId = SnapshotId()
+    /// What a reader of committed records must leave out; null if it reads all.
     public var abortedTransactions: [AbortedTransaction]? = []
+    /// The replica that the consumer should read from, or -1.
     public var preferredReadReplica: Int32 = -1
     public var records: RecordsField? = nil
     /// Tagged fields that this definition does not know, in ascending order.

@@ -10,6 +10,7 @@ public struct InitProducerIdRequest: WireRequest {
   public static var validVersions: ClosedRange<Int16> { 0...6 }
   public static var firstFlexibleVersion: Int16? { 2 }
 
+  /// Null for a producer that is idempotent only.
   public var transactionalId: String? = ""
   public var transactionTimeoutMs: Int32 = 0
   public var producerId: Int64 = -1

@@ -13,9 +13,12 @@ public struct JoinGroupRequest: WireRequest {
   public var groupId: String = ""
   public var sessionTimeoutMs: Int32 = 0
   public var rebalanceTimeoutMs: Int32 = -1
+  /// Empty for a new member.
   public var memberId: String = ""
+  /// The name of a static member (KIP-345).
   public var groupInstanceId: String? = nil
   public var protocolType: String = ""
+  /// What the member can use, most wanted first.
   public var protocols: [JoinGroupRequestProtocol] = []
   public var reason: String? = nil
   /// Tagged fields that this definition does not know, in ascending order.

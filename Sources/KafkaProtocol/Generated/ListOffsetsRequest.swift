@@ -75,6 +75,8 @@ public struct ListOffsetsRequest: WireRequest {
   public struct ListOffsetsPartition: Sendable {
     public var partitionIndex: Int32 = 0
     public var currentLeaderEpoch: Int32 = -1
+    /// The time whose first record is sought, or -1 latest, -2 earliest, -3 the maximum timestamp,
+    /// -4 earliest local, -5 latest tiered.
     public var timestamp: Int64 = 0
     /// Tagged fields that this definition does not know, in ascending order.
     public var unknownTaggedFields: [TaggedField] = []

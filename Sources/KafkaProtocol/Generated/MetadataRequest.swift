@@ -10,6 +10,7 @@ public struct MetadataRequest: WireRequest {
   public static var validVersions: ClosedRange<Int16> { 0...13 }
   public static var firstFlexibleVersion: Int16? { 9 }
 
+  /// Null asks for all topics; before version 1 an empty array does.
   public var topics: [MetadataRequestTopic]? = []
   public var allowAutoTopicCreation: Bool = true
   public var includeClusterAuthorizedOperations: Bool = false

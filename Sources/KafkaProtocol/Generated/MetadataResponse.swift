@@ -12,6 +12,7 @@ public struct MetadataResponse: WireResponse {
   public var throttleTimeMs: Int32 = 0
   public var brokers: [MetadataResponseBroker] = []
   public var clusterId: String? = nil
+  /// The broker that admin requests go to, or -1.
   public var controllerId: Int32 = -1
   public var topics: [MetadataResponseTopic] = []
   public var clusterAuthorizedOperations: Int32 = -2147483648

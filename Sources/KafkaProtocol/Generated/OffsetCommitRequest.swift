@@ -11,6 +11,8 @@ public struct OffsetCommitRequest: WireRequest {
   public static var firstFlexibleVersion: Int16? { 8 }
 
   public var groupId: String = ""
+  /// The generation of a classic group, the member epoch of others, -1 when the group is used for
+  /// offsets only.
   public var generationIdOrMemberEpoch: Int32 = -1
   public var memberId: String = ""
   public var groupInstanceId: String? = nil

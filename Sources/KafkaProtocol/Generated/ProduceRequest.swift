@@ -11,7 +11,10 @@ public struct ProduceRequest: WireRequest {
   public static var firstFlexibleVersion: Int16? { 9 }
 
   public var transactionalId: String? = nil
+  /// How many must have the records before the answer: 0 none (there is no answer), 1 the leader, -1
+  /// all in sync.
   public var acks: Int16 = 0
+  /// How long to wait for the other replicas.
   public var timeoutMs: Int32 = 0
   public var topicData: [TopicProduceData] = []
   /// Tagged fields that this definition does not know, in ascending order.
@@ -66,6 +69,7 @@ public struct ProduceRequest: WireRequest {
 
   public struct PartitionProduceData: Sendable {
     public var index: Int32 = 0
+    /// One record batch, or several one after another.
     public var records: RecordsField? = nil
     /// Tagged fields that this definition does not know, in ascending order.
     public var unknownTaggedFields: [TaggedField] = []

@@ -155,11 +155,15 @@ public struct ProduceResponse: WireResponse {
   public struct PartitionProduceResponse: Sendable {
     public var index: Int32 = 0
     public var errorCode: ErrorCode = .none
+    /// The offset given to the first record; -1 on error.
     public var baseOffset: Int64 = 0
+    /// The time of the append if the topic uses log append time, else -1.
     public var logAppendTimeMs: Int64 = -1
     public var logStartOffset: Int64 = -1
+    /// The records that made the broker refuse the batch.
     public var recordErrors: [BatchIndexAndErrorMessage] = []
     public var errorMessage: String? = nil
+    /// Where the leader is now, if it is not here.
     public var currentLeader: LeaderIdAndEpoch = LeaderIdAndEpoch()
     /// Tagged fields that this definition does not know, in ascending order.
     public var unknownTaggedFields: [TaggedField] = []
