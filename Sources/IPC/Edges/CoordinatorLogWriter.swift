@@ -15,6 +15,8 @@ public enum CoordinatorToLogWriter: Message {
   case append(token: UInt64, slot: UInt32, generation: UInt32, acks: Int16, batches: [UInt8])
   case openSegment(SegmentQuery)
   /// Asks for the segment and position from which to search for the first record at or after a time.
+  /// Answered with `segment`, or `segmentUnavailable`: OFFSET_OUT_OF_RANGE when no record is that
+  /// young.
   case lookUpTimestamp(token: UInt64, slot: UInt32, generation: UInt32, timestampMs: Int64)
   /// Asks for the record with the largest timestamp.
   case lookUpMaxTimestamp(token: UInt64, slot: UInt32, generation: UInt32)
@@ -22,8 +24,9 @@ public enum CoordinatorToLogWriter: Message {
 }
 
 public enum LogWriterToCoordinator: Message {
-  /// The scoreboard. First message, exactly once. (1 descriptor)
-  case scoreboard
+  /// The scoreboard. First message, exactly once. `clusterId` is the one in `meta.properties` of
+  /// `log.dirs`, which the coordinator takes over when its own store has none. (1 descriptor)
+  case scoreboard(clusterId: String)
   /// Partitions found on disk, in as many messages as it takes.
   case inventory([PartitionState], isLast: Bool)
   case partitionsCreated(token: UInt64, [PartitionState])
@@ -233,7 +236,7 @@ extension LogWriterToCoordinator {
       writer.put(list: states) { state, writer in state.encode(into: &writer) }
     }
     switch self {
-    case .scoreboard: break
+    case .scoreboard(let clusterId): writer.put(clusterId)
     case .inventory(let states, let isLast):
       put(states, &writer)
       writer.put(isLast)
@@ -265,7 +268,7 @@ extension LogWriterToCoordinator {
       }
     }
     switch kind {
-    case 1: self = .scoreboard
+    case 1: self = .scoreboard(clusterId: try reader.string())
     case 2: self = .inventory(try states(&reader), isLast: try reader.bool())
     case 3: self = .partitionsCreated(token: try reader.integer(), try states(&reader))
     case 4: self = .partitionsDeleted(token: try reader.integer(), try states(&reader))
