@@ -140,3 +140,10 @@ int clinux_reap(int pid, int *code, int *signal) {
   *signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   return reaped;
 }
+
+int clinux_syncfs(int fd) { return syncfs(fd); }
+
+int clinux_lock_file(int fd) {
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  return fcntl(fd, F_OFD_SETLK, &lock);
+}

@@ -109,6 +109,25 @@ public enum File {
     _ = try retrying("fdatasync") { fdatasync(number) }
   }
 
+  /// syncfs(2): everything that was written to the file system of `fd`, in one go.
+  public static func syncFileSystem(_ fd: borrowing OwnedFD) throws(Errno) {
+    let number = fd.rawValue
+    _ = try retrying("syncfs") { clinux_syncfs(number) }
+  }
+
+  /// Locks the whole file for this open file, against record locks of any process (fcntl(2)).
+  /// - Returns: false when someone else holds it.
+  public static func lock(_ fd: borrowing OwnedFD) throws(Errno) -> Bool {
+    let number = fd.rawValue
+    do {
+      _ = try retrying("fcntl(F_OFD_SETLK)") { clinux_lock_file(number) }
+      return true
+    } catch {
+      if error.code == EAGAIN || error.code == EACCES { return false }
+      throw error
+    }
+  }
+
   /// Makes the names in a directory durable.
   public static func syncDirectory(_ path: String) throws(Errno) {
     let directory = try open(path, [.readOnly, .directory])

@@ -1,0 +1,241 @@
+// A directory of `log.dirs`: the partitions in it, its identity, its checkpoints, and whether it was
+// closed cleanly (Kafka's LogManager, for one directory).
+//
+//   .lock                            locked as long as a process uses the directory
+//   meta.properties                  whose it is
+//   .kafka_cleanshutdown             present only between a clean stop and the next start
+//   recovery-point-offset-checkpoint, replication-offset-checkpoint, log-start-offset-checkpoint
+//   <topic>-<partition>/ …           see LogFileName
+//
+// Opening lists directories and asks for the sizes of segments; it opens no file of a partition but
+// partition.metadata. After a clean stop the recovery points are the ends of the logs.
+
+import Glibc
+import Linux
+import Model
+
+public final class LogDirectory {
+  public let path: String
+  public let environment: LogEnvironment
+  public let meta: MetaProperties
+  /// The last stop was clean: no log needs recovery.
+  public let wasClosedCleanly: Bool
+  /// The partitions of this directory.
+  public private(set) var logs: [TopicPartition: PartitionLog] = [:]
+  /// Partitions that could not be taken in, and why.
+  public private(set) var refused: [(partition: TopicPartition, error: StorageError)] = []
+  /// Directories of deleted partitions that are still to be removed.
+  var deleted: [String] = []
+  private let lock: OwnedFD
+  private static let singleSyncsMax = 64
+
+  /// Opens or creates the directory and takes in its partitions.
+  /// - Parameters:
+  ///   - nodeId: `node.id`; a directory of another node is refused.
+  ///   - clusterId: for a new directory; nil makes a random one.
+  ///   - settings: for partitions until their topic's configuration is known.
+  public init(
+    _ path: String, nodeId: Int32, clusterId: String?, settings: LogSettings,
+    environment: LogEnvironment
+  ) throws(StorageError) {
+    self.path = path
+    self.environment = environment
+    let device = environment.device
+    try Self.makeDirectories(path, device)
+    lock = try Self.lock(path, device)
+    meta = try Self.identity(path, nodeId: nodeId, clusterId: clusterId, device)
+    let marker = "\(path)/\(CleanShutdown.fileName)"
+    let isMarked = File.exists(marker)
+    let names = try about("list", path) { () throws(Errno) in try File.names(in: path) }
+    let isClean = isMarked || !names.contains { PartitionDirectory($0).isPartition }
+    wasClosedCleanly = isClean
+    let recoveryPoints = try OffsetCheckpoint.recoveryPoint.read(in: path, device)
+    let logStarts = try OffsetCheckpoint.logStart.read(in: path, device)
+    try about("remove", marker) { () throws(Errno) in try device.remove(marker) }
+    for name in names {
+      switch PartitionDirectory(name) {
+      case .deleted: deleted.append(name)
+      case .other: continue
+      case .partition(let partition):
+        let found = FoundPartition(
+          partition: partition, recoveryPoint: recoveryPoints[partition] ?? 0,
+          logStartOffset: logStarts[partition] ?? 0, isClean: isClean)
+        do throws(StorageError) {
+          logs[partition] = try load(found, settings)
+        } catch { refused.append((partition, error)) }
+      }
+    }
+  }
+
+  /// Creates a partition with one empty segment. There is none of that name.
+  public func create(
+    _ partition: TopicPartition, topicId: UUID128, settings: LogSettings
+  ) throws(StorageError) -> PartitionLog {
+    precondition(logs[partition] == nil, "the partition is there already")
+    let log = PartitionLog(
+      partition, topicId: topicId, settings: settings,
+      segments: [LogSegment(baseOffset: 0, size: 0)], logStartOffset: 0, logEndOffset: 0,
+      recoveryPoint: 0, in: self)
+    let device = environment.device
+    let isNew = try about("create", log.path) { () throws(Errno) in
+      try device.makeDirectory(log.path)
+    }
+    guard isNew else {
+      throw StorageError("create", log.path, .format("the directory exists"))
+    }
+    do {
+      try PartitionMetadata.write(
+        topicId, to: "\(log.path)/\(LogFileName.partitionMetadata)", device)
+      _ = try log.createFiles(of: log.activeSegment)
+    } catch {
+      // Half a partition must not be taken for one at the next start.
+      do throws(StorageError) { try remove(directory: "\(partition)") } catch {
+        deleted.append("\(partition)")
+      }
+      throw error
+    }
+    logs[partition] = log
+    return log
+  }
+
+  /// Takes partitions away at once; their files go in slices of `sweep`. Descriptors that readers
+  /// hold stay good.
+  public func delete(_ partitions: [TopicPartition]) throws(StorageError) {
+    for partition in partitions {
+      guard let log = logs[partition] else { continue }
+      log.drop()
+      let name = PartitionDirectory.deletedName(partition)
+      try about("rename", log.path) { () throws(Errno) in
+        try environment.device.rename(log.path, to: "\(path)/\(name)")
+      }
+      deleted.append(name)
+      logs[partition] = nil
+    }
+    // A later partition of the same name must not inherit offsets.
+    try writeCheckpoints(durable: false)
+  }
+
+  /// Removes some files of deleted partitions.
+  /// - Returns: whether there are more.
+  public func sweep(filesMax: Int = 64) throws(StorageError) -> Bool {
+    guard let name = deleted.last else { return false }
+    if try !remove(directory: name, filesMax: filesMax) { return true }
+    deleted.removeLast()
+    return !deleted.isEmpty
+  }
+
+  /// Closes every log. Only if that left nothing to recover is the stop clean.
+  /// - Returns: why it is not, by partition; empty when it is.
+  public func close() throws(StorageError) -> [(partition: TopicPartition, error: StorageError)] {
+    var failures: [(TopicPartition, StorageError)] = []
+    for (partition, log) in logs {
+      do throws(StorageError) { try log.close() } catch { failures.append((partition, error)) }
+      if let error = log.failure { failures.append((partition, error)) }
+    }
+    let device = environment.device
+    try sync(logs.values.filter { !$0.isOffline && !$0.needsRecovery })
+    var isComplete = failures.isEmpty && refused.isEmpty
+    for log in logs.values {
+      if log.needsRecovery { isComplete = false }
+      if !log.isOffline, !log.needsRecovery { log.recoveryPoint = log.logEndOffset }
+    }
+    try writeCheckpoints(durable: true)
+    if isComplete {
+      try device.replace(
+        "\(path)/\(CleanShutdown.fileName)", with: CleanShutdown.contents, durable: true)
+      try about("sync", path) { () throws(Errno) in
+        try device.sync(try device.open(path, [.readOnly, .directory]))
+      }
+    }
+    return failures
+  }
+
+  /// Makes everything in these logs durable. One sync of the file system costs as much as what all of
+  /// the machine has not written yet, but many small ones cost more.
+  private func sync(_ closed: [PartitionLog]) throws(StorageError) {
+    let changed = closed.filter { $0.recoveryPoint < $0.logEndOffset }
+    if changed.count <= Self.singleSyncsMax {
+      for log in changed { try log.flush() }
+      return
+    }
+    try about("sync", path) { () throws(Errno) in
+      try environment.device.syncFileSystem(
+        try environment.device.open(path, [.readOnly, .directory]))
+    }
+  }
+
+  /// Writes the three checkpoints as the logs are now.
+  public func writeCheckpoints(durable: Bool) throws(StorageError) {
+    let device = environment.device
+    let all = logs.values.sorted { $0.partition < $1.partition }
+    try OffsetCheckpoint.recoveryPoint.write(
+      all.map { ($0.partition, $0.recoveryPoint) }, in: path, device, durable: durable)
+    try OffsetCheckpoint.replication.write(
+      all.map { ($0.partition, $0.highWatermark) }, in: path, device, durable: durable)
+    try OffsetCheckpoint.logStart.write(
+      all.filter { $0.logStartOffset > $0.segments[0].baseOffset }
+        .map { ($0.partition, $0.logStartOffset) }, in: path, device, durable: durable)
+  }
+
+  /// Removes files of a directory and, when it is empty, the directory; true when it is gone.
+  @discardableResult
+  private func remove(directory name: String, filesMax: Int = .max) throws(StorageError) -> Bool {
+    let directory = "\(path)/\(name)"
+    return try about("remove", directory) { () throws(Errno) in
+      let files = try File.names(in: directory)
+      for file in files.prefix(filesMax) { try environment.device.remove("\(directory)/\(file)") }
+      if files.count > filesMax { return false }
+      try environment.device.removeDirectory(directory)
+      return true
+    }
+  }
+
+  private static func makeDirectories(_ path: String, _ device: LogDevice) throws(StorageError) {
+    var partial = path.hasPrefix("/") ? "" : "."
+    for part in path.split(separator: "/") {
+      partial += "/\(part)"
+      if File.exists(partial) { continue }
+      try about("create", partial) { () throws(Errno) in _ = try device.makeDirectory(partial) }
+    }
+  }
+
+  private static func lock(_ path: String, _ device: LogDevice) throws(StorageError) -> OwnedFD {
+    let name = "\(path)/.lock"
+    let file = try about("open", name) { () throws(Errno) in
+      try device.open(name, [.readWrite, .create])
+    }
+    let isOurs = try about("lock", name) { () throws(Errno) in try File.lock(file) }
+    guard isOurs else {
+      throw StorageError("lock", name, .format("another process uses this directory"))
+    }
+    return file
+  }
+
+  private static func identity(
+    _ path: String, nodeId: Int32, clusterId: String?, _ device: LogDevice
+  ) throws(StorageError) -> MetaProperties {
+    if let meta = try MetaProperties.read(in: path, device) {
+      if let owner = meta.nodeId, owner != nodeId {
+        throw StorageError(
+          "open", path, .format("it belongs to node.id=\(owner), this is node.id=\(nodeId)"))
+      }
+      return meta
+    }
+    let meta = MetaProperties(
+      clusterId: clusterId ?? UUID128.random().description, nodeId: nodeId,
+      directoryId: .random())
+    try meta.write(in: path, device)
+    return meta
+  }
+}
+
+/// .kafka_cleanshutdown: written last at a clean stop, removed first at a start (Kafka's
+/// CleanShutdownFileHandler). What it says is for Kafka's controller; that it is there is what counts.
+enum CleanShutdown {
+  static let fileName = ".kafka_cleanshutdown"
+  static let contents = Array(#"{"version":"0","broker_epoch":"-1"}"#.utf8)
+}
+
+extension PartitionDirectory {
+  var isPartition: Bool { if case .partition = self { true } else { false } }
+}

@@ -1,0 +1,57 @@
+// Checkpoints of a log directory: one offset for each partition (Kafka's OffsetCheckpointFile).
+//
+//   0                      version of the format
+//   2                      number of entries
+//   orders 0 4711          topic, partition, offset
+//   orders 1 17
+//
+// recovery-point-offset-checkpoint    up to here everything is on disk: recovery begins here
+// replication-offset-checkpoint       high watermarks
+// log-start-offset-checkpoint         log starts, only where they are past the first segment's base
+//
+// Replaced as a whole through a temporary file and rename. A checkpoint may be behind the log; it is
+// never ahead of what was fsynced. A missing one means 0 for every partition.
+
+import Model
+
+enum OffsetCheckpoint: String, CaseIterable {
+  case recoveryPoint = "recovery-point-offset-checkpoint"
+  case replication = "replication-offset-checkpoint"
+  case logStart = "log-start-offset-checkpoint"
+
+  /// Reads the checkpoint in `directory`; empty when there is none.
+  func read(in directory: String, _ device: LogDevice) throws(StorageError)
+    -> [TopicPartition: Int64]
+  {
+    let path = "\(directory)/\(rawValue)"
+    guard let bytes = try device.contents(path) else { return [:] }
+    var file = TextFile(bytes, path: path)
+    guard try file.number("the version") == 0 else {
+      throw file.malformed("it has another version than 0")
+    }
+    let count: Int = try file.number("the number of entries")
+    guard count >= 0, count <= bytes.count else { throw file.malformed("\(count) entries") }
+    var offsets = [TopicPartition: Int64](minimumCapacity: count)
+    for _ in 0..<count {
+      let words = try file.words(3)
+      guard let partition = Int32(words[1]), let offset = Int64(words[2]), offset >= 0 else {
+        throw file.malformed("an entry is not topic, partition and offset")
+      }
+      offsets[TopicPartition(topic: String(words[0]), partition: partition)] = offset
+    }
+    try file.end()
+    return offsets
+  }
+
+  /// Replaces the checkpoint in `directory`.
+  func write(
+    _ offsets: [(partition: TopicPartition, offset: Int64)], in directory: String,
+    _ device: LogDevice, durable: Bool
+  ) throws(StorageError) {
+    var text = "0\n\(offsets.count)\n"
+    for entry in offsets {
+      text += "\(entry.partition.topic) \(entry.partition.partition) \(entry.offset)\n"
+    }
+    try device.replace("\(directory)/\(rawValue)", with: Array(text.utf8), durable: durable)
+  }
+}

@@ -1,0 +1,134 @@
+// Ending a segment and beginning the next, and putting a log down.
+//
+// A roll writes, in this order: the rest of the old segment's indexes, the producers' snapshot, the
+// new segment's empty files. A crash in between leaves the old segment active; recovery adds what its
+// indexes lack.
+
+import Linux
+import Model
+import Records
+
+extension PartitionLog {
+  /// Begins a new active segment at the end of the log. Nothing may be staged.
+  func roll(nowMs: Int64) throws(StorageError) {
+    guard let active else { preconditionFailure("the active segment is not open") }
+    do throws(StorageError) {
+      try finishIndexes(active)
+      try takeSnapshot()
+      let segment = LogSegment(baseOffset: logEndOffset, size: 0)
+      self.active = try createSegment(segment, nowMs: nowMs)
+      segments.append(segment)
+    } catch {
+      // Half a roll is harmless on disk, but the indexes in memory have been handed over.
+      fail(error)
+      throw error
+    }
+  }
+
+  /// Writes the files of an empty segment and opens it.
+  func createSegment(_ segment: LogSegment, nowMs: Int64) throws(StorageError) -> ActiveSegment {
+    let file = try createFiles(of: segment)
+    return ActiveSegment(
+      baseOffset: segment.baseOffset, file: file,
+      offsetIndex: IndexTail(flushedCount: 0, last: nil),
+      timeIndex: IndexTail(flushedCount: 0, last: nil), openedMs: nowMs,
+      rollJitterMs: rollJitterMs())
+  }
+
+  /// The empty .log, .index and .timeindex of a segment.
+  func createFiles(of segment: LogSegment) throws(StorageError) -> OwnedFD {
+    for kind in [LogFileKind.index, .timeindex] {
+      let path = path(kind, segment.baseOffset)
+      try about("create", path) { () throws(Errno) in
+        _ = try device.open(path, [.readWrite, .create, .truncate])
+      }
+    }
+    let path = path(.log, segment.baseOffset)
+    return try about("create", path) { () throws(Errno) in
+      try device.open(path, [.readWrite, .create, .truncate])
+    }
+  }
+
+  func rollJitterMs() -> Int64 {
+    let most = min(settings.config.segmentJitterMs, settings.config.segmentMs)
+    return most <= 0 ? 0 : Int64.random(in: 0...most)
+  }
+
+  /// Brings the index files of a segment up to date, its greatest timestamp included.
+  func finishIndexes(_ active: ActiveSegment) throws(StorageError) {
+    if active.isTailFull { try flushTails(active) }
+    active.addTimeIndexEntry()
+    try flushTails(active)
+  }
+
+  /// Writes the index entries that are in memory; takes the log offline when that fails.
+  func flushTails(_ active: ActiveSegment) throws(StorageError) {
+    do throws(StorageError) {
+      try active.offsetIndex.flush(path(.index, active.baseOffset), device)
+      try active.timeIndex.flush(path(.timeindex, active.baseOffset), device)
+    } catch {
+      fail(error)
+      throw error
+    }
+  }
+
+  /// Writes the producers as of the end of the log, unless there are none and never were.
+  func takeSnapshot() throws(StorageError) {
+    guard isLoaded, snapshotOffset != logEndOffset, !producers.isEmpty || snapshotOffset >= 0 else {
+      return
+    }
+    let path = path(.snapshot, logEndOffset)
+    let bytes = ProducerSnapshot.encode(producers.all)
+    try about("write", path) { () throws(Errno) in
+      let file = try device.open(path, [.readWrite, .create, .truncate])
+      try bytes.withRawBytes { raw throws(Errno) in try device.write(file, raw, at: 0) }
+    }
+    snapshotOffset = logEndOffset
+  }
+
+  /// Closes the active segment because other logs need its descriptor.
+  func putDown() {
+    guard let active else { return }
+    do throws(StorageError) {
+      try finishIndexes(active)
+      self.active = nil
+    } catch {
+      fail(error)
+    }
+  }
+
+  /// Writes everything that only memory holds. Not durable before the file system is synced.
+  func close() throws(StorageError) {
+    if isOffline { return }
+    if let active {
+      try finishIndexes(active)
+      drop()
+    }
+    try takeSnapshot()
+  }
+
+  /// Makes everything up to the end of the log durable and moves the recovery point there.
+  public func flush() throws(StorageError) {
+    if isOffline || recoveryPoint >= logEndOffset { return }
+    for (index, segment) in segments.enumerated() {
+      if index + 1 < segments.count, segments[index + 1].baseOffset <= recoveryPoint { continue }
+      if segment.baseOffset > recoveryPoint {
+        try sync(path(.snapshot, segment.baseOffset), mayBeMissing: true)
+      }
+      try sync(path(.log, segment.baseOffset), mayBeMissing: false)
+    }
+    try about("sync", path) { () throws(Errno) in
+      try device.sync(try device.open(path, [.readOnly, .directory]))
+    }
+    recoveryPoint = logEndOffset
+  }
+
+  private func sync(_ path: String, mayBeMissing: Bool) throws(StorageError) {
+    do throws(Errno) { try device.syncData(try device.open(path, .readOnly)) } catch {
+      if mayBeMissing, error.isNotFound { return }
+      let failure = StorageError("sync", path, .system(error))
+      fail(failure)
+      throw failure
+    }
+  }
+}

@@ -1,0 +1,59 @@
+// The one error of this module: what was tried, on which file, and what went wrong. It takes one
+// partition (or one log directory at start) offline, never the process.
+
+import Linux
+
+/// A failed operation on the log.
+public struct StorageError: Error, CustomStringConvertible, Sendable {
+  public enum Cause: Equatable, Sendable {
+    /// The kernel refused.
+    case system(Errno)
+    /// The disk took only a part; the part was cut off again.
+    case shortWrite(written: Int, expected: Int)
+    /// Bytes on disk that this process may not repair: what is wrong with which offsets.
+    case corruption(String, offsets: Range<Int64>)
+    /// A small file that is not in its format.
+    case format(String)
+  }
+
+  /// What was tried, such as `append`.
+  public let operation: String
+  /// The file or directory.
+  public let path: String
+  public let cause: Cause
+
+  public init(_ operation: StaticString, _ path: String, _ cause: Cause) {
+    self.operation = "\(operation)"
+    self.path = path
+    self.cause = cause
+  }
+
+  /// `append to t-0/00000000000000000000.log: pwritev: No space left on device`
+  public var description: String {
+    switch cause {
+    case .system(let error): "\(operation) \(path): \(error)"
+    case .shortWrite(let written, let expected):
+      "\(operation) \(path): only \(written) of \(expected) bytes could be written"
+    case .corruption(let reason, let offsets):
+      "\(operation) \(path): \(reason), offsets \(offsets.lowerBound) to \(offsets.upperBound - 1)"
+    case .format(let reason): "\(operation) \(path): \(reason)"
+    }
+  }
+
+  /// Whether nothing is broken, there is only no room (ENOSPC, EDQUOT).
+  public var isOutOfSpace: Bool {
+    switch cause {
+    case .system(let error): error.isOutOfSpace
+    case .shortWrite: true
+    case .corruption, .format: false
+    }
+  }
+}
+
+/// Runs calls to the kernel about one file and names the file when they fail.
+@inline(__always)
+func about<R: ~Copyable>(
+  _ operation: StaticString, _ path: @autoclosure () -> String, _ body: () throws(Errno) -> R
+) throws(StorageError) -> R {
+  do { return try body() } catch { throw StorageError(operation, path(), .system(error)) }
+}

@@ -1,0 +1,159 @@
+// Disks that fail: nothing half written may be seen, and the error must come out.
+
+import Foundation
+import Glibc
+import Linux
+import Model
+import Records
+import Testing
+
+@testable import Storage
+
+/// Counts changes to files.
+class CountingDevice: LogDevice {
+  private(set) var calls = 0
+
+  override func write(
+    _ fd: borrowing OwnedFD, _ vectors: UnsafeBufferPointer<iovec>, at offset: Int64
+  ) throws(Errno) -> Int {
+    calls += 1
+    return try super.write(fd, vectors, at: offset)
+  }
+
+  override func write(_ fd: borrowing OwnedFD, _ bytes: UnsafeRawBufferPointer, at offset: Int64)
+    throws(Errno)
+  {
+    calls += 1
+    try super.write(fd, bytes, at: offset)
+  }
+
+  override func truncate(_ fd: borrowing OwnedFD, to size: Int64) throws(Errno) {
+    calls += 1
+    try super.truncate(fd, to: size)
+  }
+}
+
+/// Fails appends on request: with an errno, or after some of the bytes.
+final class FailingDevice: LogDevice {
+  var failure: Int32?
+  var shortBy: Int?
+  var truncateFailure: Int32?
+  var smallWriteFailure: Int32?
+
+  override func write(
+    _ fd: borrowing OwnedFD, _ vectors: UnsafeBufferPointer<iovec>, at offset: Int64
+  ) throws(Errno) -> Int {
+    if let failure { throw Errno(failure, "pwritev") }
+    guard let shortBy else { return try super.write(fd, vectors, at: offset) }
+    let all = vectors.flatMap {
+      Array(UnsafeRawBufferPointer(start: $0.iov_base, count: $0.iov_len))
+    }
+    let part = Array(all.dropLast(shortBy))
+    try part.withRawBytes { raw throws(Errno) in try super.write(fd, raw, at: offset) }
+    return part.count
+  }
+
+  override func write(_ fd: borrowing OwnedFD, _ bytes: UnsafeRawBufferPointer, at offset: Int64)
+    throws(Errno)
+  {
+    if let smallWriteFailure { throw Errno(smallWriteFailure, "pwrite") }
+    try super.write(fd, bytes, at: offset)
+  }
+
+  override func truncate(_ fd: borrowing OwnedFD, to size: Int64) throws(Errno) {
+    if let truncateFailure { throw Errno(truncateFailure, "ftruncate") }
+    try super.truncate(fd, to: size)
+  }
+}
+
+struct FaultTests {
+  private func batch(_ sequence: Int32) -> Batch {
+    Batch(records: 2, producerId: 5, epoch: 0, sequence: sequence)
+  }
+
+  @Test func noSpaceLeavesTheLogUsable() throws {
+    let device = FailingDevice()
+    let fixture = try Fixture(device: device)
+    try fixture.append(batch(0))
+    let size = fixture.log.activeSegment.size
+    for shortBy in [nil, 1, 100, 260, 322] as [Int?] {
+      device.failure = shortBy == nil ? ENOSPC : nil
+      device.shortBy = shortBy
+      _ = try fixture.stage(batch(2))
+      _ = try fixture.stage(batch(4))
+      let error = #expect(throws: StorageError.self) { try fixture.commit() }
+      #expect(error?.isOutOfSpace == true)
+      #expect(fixture.log.logEndOffset == 2)
+      #expect(fixture.log.activeSegment.size == size)
+      #expect(try Int64(fixture.file(.log).count) == size)
+      #expect(!fixture.log.isOffline)
+    }
+    device.failure = nil
+    device.shortBy = nil
+    #expect(try fixture.append(batch(0)) == .duplicate(baseOffset: 0, timestampMs: 1_000))
+    #expect(try fixture.append(batch(4)) == .refused(.outOfOrderSequenceNumber))
+    #expect(try fixture.append(batch(2)) == .staged(baseOffset: 2, logAppendTimeMs: -1))
+  }
+
+  @Test func otherErrorsTakeThePartitionOffline() throws {
+    let device = FailingDevice()
+    let fixture = try Fixture(device: device)
+    try fixture.append(batch(0))
+    device.failure = EIO
+    #expect(throws: StorageError.self) { try fixture.append(batch(2)) }
+    device.failure = nil
+    #expect(fixture.log.isOffline)
+    #expect(fixture.log.failure?.description.contains("Input/output error") == true)
+    #expect(fixture.directory.environment.takeFailed().map(\.partition) == [fixture.partition])
+    #expect(fixture.directory.environment.takeFailed().isEmpty)
+    #expect(try fixture.append(batch(2)) == .refused(.kafkaStorageError))
+    // Not a clean stop: the next start looks at the log.
+    #expect(try fixture.directory.close().count == 1)
+    try fixture.crash()
+    #expect(fixture.report != nil)
+    #expect(try fixture.append(batch(2)) == .staged(baseOffset: 2, logAppendTimeMs: -1))
+  }
+
+  @Test func aTornWriteThatCannotBeCutIsCutAtTheNextStart() throws {
+    let device = FailingDevice()
+    let fixture = try Fixture(device: device)
+    try fixture.append(batch(0))
+    device.shortBy = 10
+    device.truncateFailure = EIO
+    #expect(throws: StorageError.self) { try fixture.append(batch(2)) }
+    #expect(fixture.log.isOffline)
+    device.shortBy = nil
+    device.truncateFailure = nil
+    try fixture.crash()
+    #expect(fixture.log.logEndOffset == 2)
+    #expect(fixture.report?.cutBytes == 151)
+    #expect(try fixture.append(batch(2)) == .staged(baseOffset: 2, logAppendTimeMs: -1))
+  }
+
+  @Test func failingIndexWritesTakeThePartitionOffline() throws {
+    let device = FailingDevice()
+    let fixture = try Fixture(device: device) { $0.indexIntervalBytes = 0 }
+    try fixture.append(batch(0))
+    device.smallWriteFailure = EIO
+    var sequence: Int32 = 2
+    while !fixture.log.isOffline, sequence < 1_000 {
+      do { try fixture.append(batch(sequence)) } catch { continue }
+      sequence += 2
+    }
+    #expect(fixture.log.isOffline)
+    // What was acknowledged is there.
+    device.smallWriteFailure = nil
+    try fixture.crash()
+    #expect(fixture.log.logEndOffset >= Int64(sequence))
+    #expect(fixture.report?.defect == nil)
+  }
+
+  @Test func vanishedFilesTakeThePartitionOffline() throws {
+    let fixture = try Fixture()
+    try fixture.append(batch(0))
+    try fixture.restart()
+    try File.remove(fixture.path("00000000000000000000.log"))
+    #expect(throws: StorageError.self) { try fixture.append(batch(2)) }
+    #expect(fixture.log.isOffline)
+  }
+}

@@ -1,0 +1,252 @@
+// Crashes: files are left as a dying process or machine may leave them, and the log is opened again.
+
+import Foundation
+import Linux
+import Model
+import Records
+import Testing
+
+@testable import Storage
+
+struct RecoveryTests {
+  private func filled(_ count: Int = 50, segmentBytes: Int32 = 1 << 30) throws -> Fixture {
+    let fixture = try Fixture {
+      $0.segmentBytes = segmentBytes
+      $0.indexIntervalBytes = 1_000
+    }
+    for index in 0..<count {
+      try fixture.append(
+        Batch(
+          records: 2, payload: 239, timestamp: Int64(index), producerId: Int64(index % 3), epoch: 1,
+          sequence: Int32(index / 3 * 2)))
+    }
+    return fixture
+  }
+
+  @Test func cleanRestartReadsNothing() throws {
+    let fixture = try filled()
+    let indexes = { try (fixture.file(.index), fixture.file(.timeindex)) }
+    try fixture.restart()
+    #expect(fixture.directory.wasClosedCleanly)
+    #expect(fixture.report == nil)
+    #expect(fixture.log.logEndOffset == 100)
+    #expect(fixture.log.recoveryPoint == 100)
+    #expect(fixture.log.active == nil)
+    let before = try indexes()
+    try fixture.append(Batch())
+    try fixture.restart()
+    let after = try indexes()
+    #expect(Array(after.0.prefix(before.0.count)) == before.0)
+    #expect(Array(after.1.prefix(before.1.count)) == before.1)
+  }
+
+  @Test func markerIsGoneWhileRunning() throws {
+    let fixture = try filled(1)
+    let marker = "\(fixture.temporary.path)/.kafka_cleanshutdown"
+    try fixture.restart()
+    #expect(!File.exists(marker))
+    #expect(try fixture.directory.close().isEmpty)
+    #expect(try File.contents(marker) == Array(#"{"version":"0","broker_epoch":"-1"}"#.utf8))
+  }
+
+  @Test func crashKeepsWhatWasWritten() throws {
+    let fixture = try filled()
+    let expected = try fixture.batches().map(\.header)
+    try fixture.crash()
+    #expect(try fixture.batches().map(\.header) == expected)
+    #expect(fixture.report?.defect == nil)
+    #expect(fixture.report?.checkedBytes == 15_000)
+    // The indexes are as if nothing had happened.
+    try fixture.restart()
+    let again = try filled()
+    try again.restart()
+    #expect(try fixture.file(.index) == again.file(.index))
+    #expect(try fixture.file(.timeindex) == again.file(.timeindex))
+  }
+
+  @Test(arguments: [1, 11, 12, 60, 61, 62, 299])
+  func tornTails(_ kept: Int) throws {
+    let fixture = try filled()
+    try fixture.crash { try fixture.overwrite(.log) { $0.removeLast(300 - kept) } }
+    #expect(fixture.log.logEndOffset == 98)
+    #expect(fixture.report?.cutBytes == Int64(kept))
+    #expect(try fixture.batches().count == 49)
+    #expect(try fixture.append(Batch()) == .staged(baseOffset: 98, logAppendTimeMs: -1))
+  }
+
+  @Test(arguments: [1, 60, 61, 4096, 2_000_000])
+  func zeroTails(_ count: Int) throws {
+    let fixture = try filled()
+    try fixture.crash {
+      try fixture.overwrite(.log) { $0 += [UInt8](repeating: 0, count: count) }
+    }
+    #expect(fixture.log.logEndOffset == 100)
+    #expect(fixture.report?.cutBytes == Int64(count))
+    #expect(try fixture.append(Batch()) == .staged(baseOffset: 100, logAppendTimeMs: -1))
+  }
+
+  /// Bytes of the header that the CRC does not cover decide where a batch is, and are checked so.
+  @Test(arguments: Array(0..<12) + Array(16..<62) + [150, 299])
+  func flippedBytes(_ byte: Int) throws {
+    let fixture = try filled()
+    try fixture.crash { try fixture.overwrite(.log) { $0[20 * 300 + byte] ^= 0x80 } }
+    #expect(fixture.report?.defect != nil)
+    #expect(fixture.log.logEndOffset == 40)
+    #expect(fixture.report?.cutBytes == 9_000)
+    #expect(try fixture.batches().count == 20)
+    #expect(try fixture.append(Batch()) == .staged(baseOffset: 40, logAppendTimeMs: -1))
+  }
+
+  @Test func laterSegmentsGoWithTheCut() throws {
+    let fixture = try filled(50, segmentBytes: 3_000)
+    #expect(fixture.log.segments.map(\.baseOffset) == [0, 20, 40, 60, 80])
+    try fixture.crash { try fixture.overwrite(.log, 40) { $0[600] ^= 1 } }
+    #expect(fixture.log.segments.map(\.baseOffset) == [0, 20, 40])
+    #expect(fixture.log.logEndOffset == 44)
+    #expect(fixture.report?.removedSegments == 2)
+    #expect(fixture.report?.cutBytes == 8_400)
+    let names = try File.names(in: fixture.path(""))
+    #expect(!names.contains { $0.hasPrefix("00000000000000000060") })
+    for index in 0..<5 {
+      #expect(
+        try fixture.append(Batch()) == .staged(baseOffset: Int64(44 + index), logAppendTimeMs: -1))
+    }
+  }
+
+  @Test func onlyTheTailIsRead() throws {
+    let fixture = try filled(50, segmentBytes: 3_000)
+    try fixture.log.flush()
+    try fixture.directory.writeCheckpoints(durable: false)
+    for index in 0..<3 { try fixture.append(Batch(payload: 239, timestamp: Int64(index))) }
+    // Damage below the recovery point is not looked for.
+    try fixture.crash { try fixture.overwrite(.log, 20) { $0[200] ^= 1 } }
+    #expect(fixture.report?.defect == nil)
+    #expect(fixture.log.logEndOffset == 103)
+    #expect(try #require(fixture.report).checkedBytes < 3_000)
+    #expect(fixture.log.recoveryPoint == 100)
+  }
+
+  @Test func damageToWhatWasPromisedIsNotCut() throws {
+    let fixture = try filled()
+    try fixture.log.flush()
+    try fixture.directory.writeCheckpoints(durable: false)
+    try fixture.append(Batch())
+    let damaged = {
+      try fixture.overwrite(.log) { bytes in
+        for index in bytes.indices.suffix(500) { bytes[index] = 0 }
+      }
+    }
+    #expect(throws: StorageError.self) { try fixture.crash(damaged) }
+    #expect(fixture.log.isOffline)
+    let size = try fixture.file(.log).count
+    #expect(size == 15_000 + 161)
+    #expect(
+      fixture.log.failure?.cause
+        == .corruption("the bytes at position 14700 are no batch", offsets: 98..<100))
+  }
+
+  @Test func recoveryPointBeyondTheEnd() throws {
+    let fixture = try filled()
+    try fixture.log.flush()
+    try fixture.directory.writeCheckpoints(durable: false)
+    try fixture.crash { try fixture.overwrite(.log) { $0.removeLast(600) } }
+    #expect(fixture.report?.lostRecoveryPoint == 100)
+    #expect(fixture.log.logEndOffset == 96)
+    #expect(fixture.report?.checkedBytes == 14_400)
+    #expect(try fixture.append(Batch()) == .staged(baseOffset: 96, logAppendTimeMs: -1))
+  }
+
+  enum IndexDamage: CaseIterable {
+    case removed, emptied, torn, zeroTail, zeros, garbage, shifted, timeRemoved, timeGarbage
+  }
+
+  @Test(arguments: IndexDamage.allCases, [true, false])
+  func damagedIndexes(_ damage: IndexDamage, _ clean: Bool) throws {
+    let fixture = try filled(200)
+    #expect(try fixture.directory.close().isEmpty)
+    if !clean { try File.remove("\(fixture.temporary.path)/.kafka_cleanshutdown") }
+    let index = fixture.path("00000000000000000000.index")
+    try fixture.crash {
+      switch damage {
+      case .removed: try File.remove(index)
+      case .emptied: try fixture.overwrite(.index) { $0 = [] }
+      case .torn: try fixture.overwrite(.index) { $0.removeLast(3) }
+      case .zeroTail: try fixture.overwrite(.index) { $0 += [UInt8](repeating: 0, count: 10_000) }
+      case .zeros: try fixture.overwrite(.index) { $0 = $0.map { _ in 0 } }
+      case .garbage: try fixture.overwrite(.index) { $0 = $0.map { $0 ^ 0x5A } }
+      case .shifted: try fixture.overwrite(.index) { $0[$0.count - 1] ^= 4 }
+      case .timeRemoved: try File.remove(fixture.path("00000000000000000000.timeindex"))
+      case .timeGarbage: try fixture.overwrite(.timeindex) { $0 = $0.map { $0 ^ 0x5A } }
+      }
+    }
+    for (_, position, header) in try fixture.batches() {
+      let handle = try #require(try fixture.log.place(of: header.lastOffset))
+      #expect(handle.startPosition <= position)
+    }
+    #expect(
+      try fixture.append(Batch(timestamp: 9_999)) == .staged(baseOffset: 400, logAppendTimeMs: -1))
+    #expect(try fixture.log.maxTimestamp(nowMs: 0) == MaxTimestamp(offset: 400, timestampMs: 9_999))
+    // Opening for the append has repaired them.
+    let position = try fixture.batches()[190].position
+    let handle = try #require(try fixture.log.place(of: 380))
+    if damage != .timeGarbage || !clean { #expect(handle.startPosition > position - 2_000) }
+  }
+
+  @Test(arguments: [true, false])
+  func producersSurvive(_ clean: Bool) throws {
+    let fixture = try filled(50, segmentBytes: 4_000)
+    let before = try (0..<3).map { try fixture.producer(Int64($0)) }
+    if clean { try fixture.restart() } else { try fixture.crash() }
+    for id in 0..<3 {
+      let now = try #require(try fixture.producer(Int64(id)))
+      let was = try #require(before[id])
+      #expect(now.batches == was.batches)
+      #expect(now.batchCount == 5)
+      #expect(now.producerEpoch == was.producerEpoch)
+      #expect(now.lastTimestamp == was.lastTimestamp)
+      for batch in was.batches {
+        let retry = Batch(
+          records: 2, producerId: Int64(id), epoch: 1, sequence: batch.firstSequence)
+        #expect(
+          try fixture.append(retry)
+            == .duplicate(baseOffset: batch.firstOffset, timestampMs: batch.timestamp))
+      }
+    }
+  }
+
+  @Test func tornSnapshotsAreReplacedByOlderOnes() throws {
+    let fixture = try filled(50, segmentBytes: 4_000)
+    let before = try fixture.producer(1)
+    #expect(try fixture.directory.close().isEmpty)
+    try fixture.crash { try fixture.overwrite(.snapshot, 100) { $0[20] ^= 1 } }
+    #expect(fixture.report == nil)
+    #expect(try fixture.producer(1)?.batches == before?.batches)
+    #expect(!File.exists(fixture.path("00000000000000000100.snapshot")))
+  }
+
+  @Test func epochsAreFoundInBatches() throws {
+    let fixture = try filled(10)
+    fixture.log.lead(8)
+    try fixture.append(Batch())
+    try fixture.crash { try File.remove(fixture.path("leader-epoch-checkpoint")) }
+    let text = try File.contents(fixture.path("leader-epoch-checkpoint"))
+    #expect(text == Array("0\n2\n3 0\n8 20\n".utf8))
+    try fixture.crash { try fixture.overwrite(.log) { $0.removeLast() } }
+    #expect(try File.contents(fixture.path("leader-epoch-checkpoint")) == Array("0\n1\n3 0\n".utf8))
+  }
+
+  @Test func kafkaLeavesPreallocatedIndexes() throws {
+    let fixture = try filled(50)
+    #expect(try fixture.directory.close().isEmpty)
+    try File.remove("\(fixture.temporary.path)/.kafka_cleanshutdown")
+    let expected = try fixture.file(.index)
+    try fixture.crash {
+      try fixture.overwrite(.index) { $0 += [UInt8](repeating: 0, count: 10_485_760 - $0.count) }
+      try fixture.overwrite(.timeindex) {
+        $0 += [UInt8](repeating: 0, count: 10_485_756 - $0.count)
+      }
+    }
+    #expect(try fixture.file(.index) == expected)
+    #expect(fixture.log.logEndOffset == 100)
+  }
+}
