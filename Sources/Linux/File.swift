@@ -230,12 +230,6 @@ public enum File {
     return String(decoding: buffer[..<count], as: UTF8.self)
   }
 
-  /// Takes the exclusive lock of an open file (flock(2)); false when another process holds it. It
-  /// lasts as long as the descriptor.
-  public static func tryLock(_ fd: borrowing OwnedFD) -> Bool {
-    flock(fd.rawValue, LOCK_EX | LOCK_NB) == 0
-  }
-
   /// Frees the pages of a range without changing the file's size (fallocate(2) FALLOC_FL_PUNCH_HOLE).
   public static func punchHole(_ fd: borrowing OwnedFD, offset: Int64, count: Int64) throws(Errno) {
     let number = fd.rawValue

@@ -1,4 +1,16 @@
+// sluice-logwriter: the only writer of the log.
+
+import IPC
+import Service
+
 @main
 enum Main {
-  static func main() {}
+  static func main() {
+    ServiceMain.run(.logwriter) { context throws(ServiceFailure) in
+      let socket = try context.sockets.take("logwriter")
+      let store = try LogStore(configuration: context.configuration, log: context.log)
+      let writer = try LogWriter(context: context, socket: socket, store: store)
+      try writer.run()
+    }
+  }
 }

@@ -27,11 +27,13 @@ final class RuntimeDirectory {
         "--runtime-directory '\(path)' is longer than 76 bytes, too long for socket paths")
     }
     self.path = path
+    let isOurs: Bool
     do throws(Errno) {
       try File.makeDirectory(path, permissions: 0o750)
       lock = try File.open("\(path)/\(Self.lockName)", [.readWrite, .create])
+      isOurs = try File.lock(lock)
     } catch { throw ServiceFailure(error) }
-    guard File.tryLock(lock) else {
+    guard isOurs else {
       throw .system(
         "another broker runs with \(path); give this one its own with --runtime-directory")
     }

@@ -1,0 +1,160 @@
+// The appends of one round of the loop: gathered from all frontends, then written partition by
+// partition, each with one pwritev, then answered in the order they came.
+//
+// Entries of one slot form a chain through `next`; so grouping costs no sorting and no allocation
+// once the arrays have grown to the size of a busy round.
+
+import IPC
+import Linux
+import Model
+import Storage
+
+struct AppendRound {
+  private struct Pending {
+    var frontend: Int
+    var entry: AppendEntry
+    var next: Int32
+    var answer: AppendedEntry
+  }
+
+  /// First and last entry of a slot's chain, -1 when it has none.
+  private struct Chain {
+    var first: Int32 = -1
+    var last: Int32 = -1
+  }
+
+  private var pending: [Pending] = []
+  private var chains: [Chain] = []
+  private var slots: [UInt32] = []
+  private(set) var entriesWritten: UInt64 = 0
+  private(set) var bytesWritten: UInt64 = 0
+  private(set) var commits: UInt64 = 0
+
+  var isEmpty: Bool { pending.isEmpty }
+
+  mutating func add(_ entries: [AppendEntry], from frontend: Int) {
+    for entry in entries {
+      let index = Int32(pending.count)
+      pending.append(
+        Pending(
+          frontend: frontend, entry: entry, next: -1,
+          answer: AppendedEntry(cookie: entry.cookie, error: .unknownTopicOrPartition)))
+      let slot = Int(entry.slot)
+      guard slot < ScoreboardLayout.capacity else { continue }
+      while chains.count <= slot { chains.append(Chain()) }
+      if chains[slot].first < 0 {
+        chains[slot].first = index
+        slots.append(entry.slot)
+      } else {
+        pending[Int(chains[slot].last)].next = index
+      }
+      chains[slot].last = index
+    }
+  }
+
+  /// Forgets what a frontend that is gone had asked for.
+  mutating func forget(frontend: Int) {
+    for index in pending.indices where pending[index].frontend == frontend {
+      pending[index].frontend = -1
+    }
+  }
+
+  /// Writes everything.
+  /// - Parameters:
+  ///   - frontend: the peer of a number, nil when it is gone.
+  ///   - broken: a frontend whose entry is no batch, and which rule it broke.
+  mutating func write(
+    to store: LogStore, frontend: (Int) -> FrontendPeer?, broken: (Int, String) -> Void
+  ) {
+    let nowMs = Clock.wallMs()
+    for slot in slots {
+      var index = chains[Int(slot)].first
+      chains[Int(slot)] = Chain()
+      while index >= 0 {
+        // A chain may hold entries of more than one generation, of which at most one is current.
+        let generation = pending[Int(index)].entry.generation
+        let start = index
+        while index >= 0, pending[Int(index)].entry.generation == generation {
+          index = pending[Int(index)].next
+        }
+        guard let log = store.log(slot: slot, generation: generation) else { continue }
+        writeRun(start, upTo: index, log, nowMs, frontend, broken)
+        store.markChanged(slot)
+      }
+    }
+    slots.removeAll(keepingCapacity: true)
+  }
+
+  /// Hands every answer to its frontend and ends the round.
+  mutating func answer(_ frontend: (Int) -> FrontendPeer?) {
+    for item in pending { frontend(item.frontend)?.answers.append(item.answer) }
+    pending.removeAll(keepingCapacity: true)
+  }
+
+  private mutating func writeRun(
+    _ start: Int32, upTo end: Int32, _ log: PartitionLog, _ nowMs: Int64,
+    _ frontend: (Int) -> FrontendPeer?, _ broken: (Int, String) -> Void
+  ) {
+    var index = start
+    while index != end {
+      let item = pending[Int(index)]
+      pending[Int(index)].answer.logStartOffset = log.logStartOffset
+      if let peer = frontend(item.frontend) {
+        if let bytes = peer.slab?.bytes(offset: item.entry.offset, length: item.entry.length) {
+          stage(bytes, Int(index), log, nowMs, broken)
+        } else {
+          broken(item.frontend, "an append outside its slab")
+        }
+      }
+      index = item.next
+    }
+    do throws(StorageError) { try log.commit() } catch {
+      // What was not written is found below by its offset.
+    }
+    commits += 1
+    settle(start, upTo: end, log)
+  }
+
+  private mutating func stage(
+    _ bytes: UnsafeRawBufferPointer, _ index: Int, _ log: PartitionLog, _ nowMs: Int64,
+    _ broken: (Int, String) -> Void
+  ) {
+    let outcome: AppendOutcome
+    do throws(StorageError) { outcome = try log.stage(bytes, from: .client, nowMs: nowMs) } catch {
+      pending[index].answer.error = .kafkaStorageError
+      return
+    }
+    switch outcome {
+    case .staged(let baseOffset, let logAppendTimeMs):
+      pending[index].answer.error = .none
+      pending[index].answer.baseOffset = baseOffset
+      pending[index].answer.logAppendTimeMs = logAppendTimeMs
+    case .duplicate(let baseOffset, _):
+      pending[index].answer.error = .none
+      pending[index].answer.baseOffset = baseOffset
+    case .refused(let error):
+      pending[index].answer.error = error
+    case .malformed(let defect):
+      pending[index].answer.error = .corruptMessage
+      broken(pending[index].frontend, defect.rawValue)
+    }
+  }
+
+  /// After a failed write the log's end tells which of the staged batches are in it.
+  private mutating func settle(_ start: Int32, upTo end: Int32, _ log: PartitionLog) {
+    var index = start
+    while index != end {
+      let item = pending[Int(index)]
+      if item.answer.error == .none {
+        if item.answer.baseOffset >= log.logEndOffset {
+          pending[Int(index)].answer = AppendedEntry(
+            cookie: item.entry.cookie, error: .kafkaStorageError)
+        } else {
+          entriesWritten += 1
+          bytesWritten += UInt64(item.entry.length)
+        }
+      }
+      index = item.next
+    }
+  }
+}

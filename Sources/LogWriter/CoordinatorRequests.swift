@@ -1,0 +1,149 @@
+// What the coordinator asks: partitions to create and delete, appends of its own, and reading back.
+
+import IPC
+import Linux
+import Logging
+import Model
+import Service
+import Storage
+
+extension LogWriter {
+  /// The first words to a coordinator: the scoreboard, then everything that is on disk.
+  func greet(_ peer: CoordinatorPeer, _ number: Int) {
+    do throws(ChannelError) {
+      try peer.channel.send(
+        .scoreboard(clusterId: store.clusterId),
+        descriptors: [store.scoreboard.descriptor.rawValue])
+      let states = store.directories.flatMap { $0.logs.values.map(store.state) }
+      try peer.channel.send(.inventory(states, isLast: true))
+    } catch { peer.channel.abort() }
+  }
+
+  func coordinatorReady(_ number: Int, _ readiness: Readiness) {
+    guard let peer = coordinators[number] else { return }
+    do {
+      try peer.channel.ready(readiness) { message, _ throws(MessageError) in
+        do throws(ChannelError) { try answer(message, peer) } catch { peer.channel.abort() }
+      }
+    } catch {
+      context.log.notice("the coordinator is gone: \(error.reason)")
+      peer.channel.close()
+      coordinators[number] = nil
+    }
+  }
+
+  func tellCoordinators(_ message: LogWriterToCoordinator) {
+    for peer in coordinators.all.values {
+      do throws(ChannelError) { try peer.channel.send(message) } catch { peer.channel.abort() }
+    }
+  }
+
+  private func answer(_ message: CoordinatorToLogWriter, _ peer: CoordinatorPeer)
+    throws(ChannelError)
+  {
+    switch message {
+    case .createPartitions(let token, let specs):
+      let states = specs.map(store.create)
+      // What is told of as created is on the scoreboard.
+      store.publishChanged { _ in }
+      try peer.channel.send(.partitionsCreated(token: token, states))
+    case .deletePartitions(let token, let names):
+      let states = store.delete(names)
+      startSweeping()
+      try peer.channel.send(.partitionsDeleted(token: token, states))
+    case .configureTopic(let topicId, let config): store.configure(topicId: topicId, config)
+    case .append(let token, let slot, let generation, _, let batches):
+      let entry = append(batches, slot, generation, token)
+      try peer.channel.send(.appended(token: token, entry))
+    case .openSegment(let query): try hand(openSegment(query), query, to: peer)
+    case .lookUpTimestamp(let token, let slot, let generation, let timestampMs):
+      let query = SegmentQuery(token: token, slot: slot, generation: generation, offset: -1)
+      try hand(openSegment(query, timestampMs), query, to: peer)
+    case .lookUpMaxTimestamp(let token, let slot, let generation):
+      try peer.channel.send(maxTimestamp(token, slot, generation))
+    case .reportStatistics: try peer.channel.send(.statistics(statistics))
+    }
+  }
+
+  private func hand(
+    _ opened: consuming OpenedSegment, _ query: SegmentQuery, to peer: CoordinatorPeer
+  ) throws(ChannelError) {
+    switch consume opened {
+    case .handle(let handle):
+      let description = handle.description(query)
+      try peer.channel.send(.segment(description), descriptors: handle.descriptors)
+    case .refused(let error):
+      try peer.channel.send(.segmentUnavailable(SegmentRefusal(query, error)))
+    }
+  }
+
+  /// Appends at once: the coordinator's records are few, and it waits for each.
+  private func append(_ batches: [UInt8], _ slot: UInt32, _ generation: UInt32, _ token: UInt64)
+    -> AppendedEntry
+  {
+    func refused(_ error: ErrorCode) -> AppendedEntry { AppendedEntry(cookie: token, error: error) }
+    guard let log = store.log(slot: slot, generation: generation) else {
+      return refused(.unknownTopicOrPartition)
+    }
+    store.markChanged(slot)
+    do throws(StorageError) {
+      let outcome = try batches.withRawBytes { raw throws(StorageError) in
+        let outcome = try log.stage(raw, from: .coordinator, nowMs: Clock.wallMs())
+        try log.commit()
+        return outcome
+      }
+      switch outcome {
+      case .staged(let baseOffset, let logAppendTimeMs):
+        return AppendedEntry(
+          cookie: token, error: .none, baseOffset: baseOffset, logAppendTimeMs: logAppendTimeMs,
+          logStartOffset: log.logStartOffset)
+      case .duplicate(let baseOffset, _):
+        return AppendedEntry(
+          cookie: token, error: .none, baseOffset: baseOffset, logStartOffset: log.logStartOffset)
+      case .refused(let error): return refused(error)
+      case .malformed(let defect):
+        context.log.error("the coordinator appends to \(log.partition) \(defect.rawValue)")
+        return refused(.corruptMessage)
+      }
+    } catch {
+      context.log.error("cannot append to \(log.partition): \(error)")
+      return refused(.kafkaStorageError)
+    }
+  }
+
+  /// A time after the last record is answered with OFFSET_OUT_OF_RANGE.
+  private func openSegment(_ query: SegmentQuery, _ timestampMs: Int64) -> OpenedSegment {
+    guard let log = store.log(slot: query.slot, generation: query.generation) else {
+      return .refused(.unknownTopicOrPartition)
+    }
+    if log.isOffline { return .refused(.kafkaStorageError) }
+    do throws(StorageError) {
+      guard
+        let handle = try log.openSegment(atTimestamp: timestampMs, nowMs: Clock.wallMs())
+      else { return .refused(.offsetOutOfRange) }
+      return .handle(handle)
+    } catch {
+      context.log.error("cannot look up a time in \(log.partition): \(error)")
+      return .refused(.kafkaStorageError)
+    }
+  }
+
+  private func maxTimestamp(_ token: UInt64, _ slot: UInt32, _ generation: UInt32)
+    -> LogWriterToCoordinator
+  {
+    func answer(_ error: ErrorCode, _ offset: Int64 = -1, _ timestampMs: Int64 = -1)
+      -> LogWriterToCoordinator
+    { .maxTimestamp(token: token, error: error, offset: offset, timestampMs: timestampMs) }
+    guard let log = store.log(slot: slot, generation: generation) else {
+      return answer(.unknownTopicOrPartition)
+    }
+    if log.isOffline { return answer(.kafkaStorageError) }
+    do throws(StorageError) {
+      guard let found = try log.maxTimestamp(nowMs: Clock.wallMs()) else { return answer(.none) }
+      return answer(.none, found.offset, found.timestampMs)
+    } catch {
+      context.log.error("cannot find the newest record of \(log.partition): \(error)")
+      return answer(.kafkaStorageError)
+    }
+  }
+}

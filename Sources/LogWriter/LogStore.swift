@@ -1,0 +1,314 @@
+// The partitions on disk and their slots on the scoreboard. A partition has a slot from the moment
+// it can serve until it is deleted; what is not on the scoreboard cannot be named by anyone.
+
+import Configuration
+import IPC
+import Linux
+import Logging
+import Model
+import Service
+import Storage
+
+final class LogStore {
+  let scoreboard: ScoreboardWriter
+  let environment: LogEnvironment
+  private(set) var directories: [LogDirectory] = []
+  /// Logs by slot; a free slot holds none.
+  private var logs: [PartitionLog?] = []
+  private var generations: [UInt32] = []
+  private var freeSlots: [UInt32] = []
+  private var slotByPartition: [TopicPartition: UInt32] = [:]
+  /// Shared by all partitions of a topic.
+  private var settingsByTopic: [UUID128: LogSettings] = [:]
+  /// Logs that must be recovered before they serve.
+  private(set) var unrecovered: [PartitionLog] = []
+  /// Slots whose entry is to be published at the end of the round.
+  private var changed: [UInt32] = []
+  private var isChanged: [Bool] = []
+  /// Slots of an earlier logwriter never match ours: generations begin at a random number.
+  private let firstGeneration = UInt32.random(in: 1...0x3FFF_FFFF)
+  private let log: Log
+
+  /// Opens every directory of `log.dirs` and takes in what is there.
+  init(configuration: BrokerConfiguration, log: Log) throws(ServiceFailure) {
+    self.log = log
+    do throws(Errno) { scoreboard = try ScoreboardWriter() } catch { throw ServiceFailure(error) }
+    environment = LogEnvironment(openSegmentsMax: Self.openSegmentsMax)
+    var clusterId: String?
+    for path in configuration.logDirs {
+      do throws(StorageError) {
+        let directory = try LogDirectory(
+          path, nodeId: configuration.nodeId, clusterId: clusterId, settings: LogSettings(),
+          environment: environment)
+        clusterId = directory.meta.clusterId
+        directories.append(directory)
+      } catch { throw .system("\(error)") }
+    }
+    for directory in directories { takeIn(directory) }
+  }
+
+  /// Active segments open at once. The rest of the descriptor limit is for peers and hand-overs.
+  private static let openSegmentsMax = 4096
+
+  var partitionCount: Int { slotByPartition.count }
+  /// The cluster that the log belongs to, as `meta.properties` says.
+  var clusterId: String { directories.lazy.compactMap(\.meta.clusterId).first ?? "" }
+
+  private func takeIn(_ directory: LogDirectory) {
+    for (partition, error) in directory.refused {
+      log.error("partition \(partition) cannot be used: \(error)")
+    }
+    for partitionLog in directory.logs.values {
+      if partitionLog.needsRecovery {
+        unrecovered.append(partitionLog)
+      } else {
+        assignSlot(partitionLog)
+      }
+    }
+    unrecovered.sort { $0.size < $1.size }
+  }
+
+  // MARK: Finding
+
+  /// The log in `slot` if it still is of `generation`.
+  func log(slot: UInt32, generation: UInt32) -> PartitionLog? {
+    guard slot < logs.count, generations[Int(slot)] == generation else { return nil }
+    return logs[Int(slot)]
+  }
+
+  func find(_ partition: TopicPartition) -> PartitionLog? {
+    for directory in directories {
+      if let found = directory.logs[partition] { return found }
+    }
+    return nil
+  }
+
+  /// What the coordinator is told of a partition.
+  func state(of log: PartitionLog) -> PartitionState {
+    let name = PartitionName(
+      topic: log.partition.topic, partition: log.partition.partition, topicId: log.topicId)
+    if let failure = log.failure {
+      return PartitionState(
+        name: name, slot: PartitionImage.noSlot, generation: 0, error: .kafkaStorageError,
+        detail: "\(failure)")
+    }
+    guard let slot = slotByPartition[log.partition] else {
+      return PartitionState(
+        name: name, slot: PartitionImage.noSlot, generation: 0, error: .leaderNotAvailable,
+        detail: "being recovered")
+    }
+    return PartitionState(name: name, slot: slot, generation: generations[Int(slot)])
+  }
+
+  // MARK: Creating and deleting
+
+  /// Creates the partition, or takes up the one that is there with the same topic id.
+  func create(_ spec: PartitionSpec) -> PartitionState {
+    let partition = TopicPartition(topic: spec.name.topic, partition: spec.name.partition)
+    func refused(_ error: ErrorCode, _ detail: String) -> PartitionState {
+      PartitionState(
+        name: spec.name, slot: PartitionImage.noSlot, generation: 0, error: error, detail: detail)
+    }
+    let settings = settings(of: spec.name.topicId, spec.config)
+    if let known = find(partition) {
+      // A directory that Kafka wrote before topics had ids has none: it is taken as it is.
+      guard known.topicId == spec.name.topicId || known.topicId == .zero else {
+        return refused(.inconsistentTopicId, "on disk is topic id \(known.topicId)")
+      }
+      known.settings = settings
+      known.lead(spec.leaderEpoch)
+      if let slot = slotByPartition[partition] { markChanged(slot) }
+      return state(of: known).named(spec.name)
+    }
+    guard slotByPartition.count < ScoreboardLayout.capacity else {
+      return refused(.kafkaStorageError, "a broker holds \(ScoreboardLayout.capacity) partitions")
+    }
+    guard let home = directories.min(by: { $0.logs.count < $1.logs.count }) else {
+      return refused(.kafkaStorageError, "there is no log directory")
+    }
+    do throws(StorageError) {
+      let made = try home.create(partition, topicId: spec.name.topicId, settings: settings)
+      made.lead(spec.leaderEpoch)
+      assignSlot(made)
+      return state(of: made)
+    } catch {
+      log.error("cannot create partition \(partition): \(error)")
+      return refused(.kafkaStorageError, "\(error)")
+    }
+  }
+
+  /// Deletes partitions; their files go later, in slices.
+  func delete(_ names: [PartitionName]) -> [PartitionState] {
+    var answers: [PartitionState] = []
+    for directory in directories {
+      let here = names.filter { name in
+        let log = directory.logs[TopicPartition(topic: name.topic, partition: name.partition)]
+        return log.map { $0.topicId == name.topicId || $0.topicId == .zero } ?? false
+      }
+      if here.isEmpty { continue }
+      let partitions = here.map { TopicPartition(topic: $0.topic, partition: $0.partition) }
+      for partition in partitions {
+        if let slot = slotByPartition.removeValue(forKey: partition) { releaseSlot(slot) }
+        unrecovered.removeAll { $0.partition == partition }
+      }
+      var error: ErrorCode = .none
+      var detail = ""
+      do throws(StorageError) { try directory.delete(partitions) } catch let failure {
+        log.error("cannot delete partitions in \(directory.path): \(failure)")
+        error = .kafkaStorageError
+        detail = "\(failure)"
+      }
+      answers += here.map {
+        PartitionState(
+          name: $0, slot: PartitionImage.noSlot, generation: 0, error: error, detail: detail)
+      }
+    }
+    // What is not there is deleted.
+    let done = Set(answers.map(\.name))
+    return answers
+      + names.filter { !done.contains($0) }.map {
+        PartitionState(name: $0, slot: PartitionImage.noSlot, generation: 0)
+      }
+  }
+
+  func configure(topicId: UUID128, _ config: LogConfig) {
+    _ = settings(of: topicId, config)
+  }
+
+  private func settings(of topicId: UUID128, _ config: LogConfig) -> LogSettings {
+    if let known = settingsByTopic[topicId] {
+      known.config = config
+      return known
+    }
+    let made = LogSettings(config)
+    settingsByTopic[topicId] = made
+    return made
+  }
+
+  // MARK: Recovery
+
+  /// Recovers the next log that needs it and gives it a slot.
+  /// - Returns: its state, or nil when none is left.
+  func recoverNext() -> PartitionState? {
+    guard let next = unrecovered.popLast() else { return nil }
+    do throws(StorageError) {
+      let report = try next.recover(nowMs: Clock.wallMs())
+      if report.defect != nil || report.lostRecoveryPoint != nil {
+        log.warning("recovered partition \(next.partition): \(report)")
+      }
+      assignSlot(next)
+    } catch { log.error("partition \(next.partition) is offline: \(error)") }
+    return state(of: next)
+  }
+
+  /// Removes some files of deleted partitions.
+  /// - Returns: whether there are more.
+  func sweep() -> Bool {
+    var more = false
+    for directory in directories {
+      do throws(StorageError) { if try directory.sweep() { more = true } } catch {
+        log.error("cannot remove deleted partitions in \(directory.path): \(error)")
+      }
+    }
+    return more
+  }
+
+  /// Ends cleanly: the next start needs no recovery.
+  func close() {
+    for directory in directories {
+      do throws(StorageError) {
+        for (partition, error) in try directory.close() {
+          log.error("partition \(partition) was not closed: \(error)")
+        }
+      } catch { log.error("\(directory.path) was not closed cleanly: \(error)") }
+    }
+  }
+
+  // MARK: Slots
+
+  private func assignSlot(_ partitionLog: PartitionLog) {
+    let slot: UInt32
+    if let free = freeSlots.popLast() {
+      slot = free
+      logs[Int(slot)] = partitionLog
+    } else {
+      slot = UInt32(logs.count)
+      logs.append(partitionLog)
+      generations.append(firstGeneration)
+      isChanged.append(false)
+    }
+    slotByPartition[partitionLog.partition] = slot
+    publish(slot)
+  }
+
+  private func releaseSlot(_ slot: UInt32) {
+    logs[Int(slot)] = nil
+    generations[Int(slot)] = generations[Int(slot)] % 0x7FFF_FFFF + 1
+    freeSlots.append(slot)
+    markChanged(slot)
+  }
+
+  /// The slot's entry is published at the end of the round.
+  func markChanged(_ slot: UInt32) {
+    if isChanged[Int(slot)] { return }
+    isChanged[Int(slot)] = true
+    changed.append(slot)
+  }
+
+  /// Partitions that failed behind their owner's back are shown as offline.
+  /// - Returns: their states, for the coordinator.
+  func takeFailed() -> [PartitionState] {
+    environment.takeFailed().map { failed in
+      if let failure = failed.failure {
+        log.error("partition \(failed.partition) is offline: \(failure)")
+      }
+      if let slot = slotByPartition[failed.partition] { markChanged(slot) }
+      return state(of: failed)
+    }
+  }
+
+  /// Publishes all changed slots and hands them to `wake`, after the barrier that lets nobody
+  /// sleep over them.
+  func publishChanged(_ wake: ([UInt32]) -> Void) {
+    if changed.isEmpty { return }
+    for slot in changed {
+      isChanged[Int(slot)] = false
+      publish(slot)
+    }
+    SharedWord.fence()
+    wake(changed)
+    changed.removeAll(keepingCapacity: true)
+  }
+
+  private func publish(_ slot: UInt32) {
+    guard let log = logs[Int(slot)] else {
+      scoreboard.publish(slot, .free)
+      return
+    }
+    let active = log.activeSegment
+    scoreboard.publish(
+      slot,
+      ScoreboardEntry(
+        generation: generations[Int(slot)], logStartOffset: log.logStartOffset,
+        logEndOffset: log.logEndOffset, highWatermark: log.highWatermark,
+        lastStableOffset: log.lastStableOffset, leaderEpoch: log.leaderEpoch,
+        isOffline: log.isOffline, segmentBaseOffset: active.baseOffset,
+        segmentPosition: active.size))
+  }
+}
+
+extension ScoreboardEntry {
+  /// What a slot without a partition shows.
+  static let free = ScoreboardEntry(
+    generation: 0, logStartOffset: 0, logEndOffset: 0, highWatermark: 0, lastStableOffset: 0,
+    leaderEpoch: 0, isOffline: false, segmentBaseOffset: 0, segmentPosition: 0)
+}
+
+extension PartitionState {
+  /// The same state under the name that was asked for.
+  func named(_ name: PartitionName) -> PartitionState {
+    var state = self
+    state.name = name
+    return state
+  }
+}

@@ -1,0 +1,222 @@
+// The loop of the logwriter: accepts siblings, gathers what they ask in a round, writes, publishes,
+// wakes, answers. In this order: what is answered or woken for is on the scoreboard already.
+
+import IPC
+import Linux
+import Logging
+import Model
+import Service
+
+final class LogWriter: EventHandler {
+  enum Source {
+    case siblings
+    case greeting(Int)
+    case frontend(Int)
+    case fetcher(Int)
+    case coordinator(Int)
+    /// Timers: recover the next partition, remove files of deleted ones.
+    case recover
+    case sweep
+  }
+
+  let context: ServiceContext
+  let store: LogStore
+  let loop: EventLoop<LogWriter>
+  var fetchers = PeerTable<FetcherPeer>()
+  var coordinators = PeerTable<CoordinatorPeer>()
+  var segmentsOpened: UInt64 = 0
+  private let listener: SiblingListener<LogWriter>
+  private var frontends = PeerTable<FrontendPeer>()
+  private var round = AppendRound()
+  private var brokenFrontends: [(number: Int, rule: String)] = []
+  private var isSweeping = false
+
+  /// - Parameter socket: the listening socket, as it was passed in.
+  init(context: ServiceContext, socket: consuming OwnedFD, store: LogStore) throws(ServiceFailure) {
+    self.context = context
+    self.store = store
+    do throws(Errno) {
+      loop = try EventLoop()
+      listener = try SiblingListener(
+        socket, role: .logwriter, loop: loop, log: context.log, source: .siblings,
+        greetingSource: { .greeting($0) })
+    } catch { throw ServiceFailure(error) }
+  }
+
+  /// Serves until asked to stop, then closes the log.
+  func run() throws(ServiceFailure) {
+    store.publishChanged { _ in }
+    context.notifyReady(status: status)
+    if !store.unrecovered.isEmpty { loop.schedule(afterMs: 0, .recover) }
+    startSweeping()
+    do throws(Errno) { try loop.run(self) } catch { throw ServiceFailure(error) }
+    context.notifyStopping()
+    store.close()
+  }
+
+  var status: String {
+    let waiting = store.unrecovered.count
+    return waiting == 0
+      ? "\(store.partitionCount) partitions"
+      : "\(store.partitionCount) partitions, recovering \(waiting) more"
+  }
+
+  func ready(_ source: Source, _ readiness: Readiness) {
+    switch source {
+    case .siblings: listener.accept { hello, socket in admit(hello, socket) }
+    case .greeting(let number): listener.greeted(number) { hello, socket in admit(hello, socket) }
+    case .frontend(let number): frontendReady(number, readiness)
+    case .fetcher(let number): fetcherReady(number, readiness)
+    case .coordinator(let number): coordinatorReady(number, readiness)
+    case .recover, .sweep: break
+    }
+  }
+
+  func expired(_ source: Source) {
+    switch source {
+    case .recover:
+      guard let state = store.recoverNext() else { return }
+      tellCoordinators(.partitionChanged(state))
+      context.notifyStatus(status)
+      if !store.unrecovered.isEmpty { loop.schedule(afterMs: 0, .recover) }
+    case .sweep:
+      isSweeping = false
+      if store.sweep() { startSweeping() }
+    case .siblings, .greeting, .frontend, .fetcher, .coordinator: break
+    }
+  }
+
+  func roundEnded() {
+    if !round.isEmpty {
+      round.write(to: store, frontend: { frontends[$0] }) { brokenFrontends.append(($0, $1)) }
+    }
+    for state in store.takeFailed() { tellCoordinators(.partitionChanged(state)) }
+    store.publishChanged(wake)
+    if !round.isEmpty { answerFrontends() }
+    for (number, rule) in brokenFrontends {
+      dropFrontend(number, "it broke a rule of the edge: \(rule)")
+    }
+    brokenFrontends.removeAll(keepingCapacity: true)
+  }
+
+  func stopRequested() { loop.stop() }
+
+  /// Nothing of this process's configuration can change while it runs.
+  func reloadRequested() {
+    context.log.notice("nothing to reload: the coordinator configures topics")
+  }
+
+  // MARK: Peers
+
+  private func admit(_ hello: Hello, _ socket: consuming OwnedFD) {
+    do throws(Errno) {
+      switch hello.edge {
+      case .frontendToLogWriter:
+        let number = frontends.reserve()
+        frontends[number] = FrontendPeer(
+          try LoopChannel(socket, loop: loop, source: .frontend(number)), instance: hello.instance)
+      case .fetcherToLogWriter:
+        let number = fetchers.reserve()
+        fetchers[number] = FetcherPeer(
+          try LoopChannel(socket, loop: loop, source: .fetcher(number)), instance: hello.instance)
+      case .coordinatorToLogWriter:
+        let number = coordinators.reserve()
+        let peer = CoordinatorPeer(
+          try LoopChannel(socket, loop: loop, source: .coordinator(number)))
+        coordinators[number] = peer
+        greet(peer, number)
+      default: context.log.warning("refused a connection: no edge \(hello.edge) here")
+      }
+    } catch { context.log.error("cannot admit a \(hello.edge.from): \(error)") }
+  }
+
+  private func frontendReady(_ number: Int, _ readiness: Readiness) {
+    guard let peer = frontends[number] else { return }
+    do {
+      try peer.channel.ready(readiness) { message, descriptors throws(MessageError) in
+        switch message {
+        case .attachSlab(let size): try attachSlab(size, &descriptors, peer)
+        case .append(let entries):
+          guard peer.slab != nil else { throw MessageError("append before attachSlab") }
+          round.add(entries, from: number)
+        }
+      }
+    } catch { dropFrontend(number, error.reason) }
+  }
+
+  private func attachSlab(_ size: UInt64, _ descriptors: inout DescriptorList, _ peer: FrontendPeer)
+    throws(MessageError)
+  {
+    guard peer.slab == nil else { throw MessageError("a second slab") }
+    guard let file = descriptors.take() else { throw MessageError("a slab without descriptor") }
+    peer.slab = try SlabView(file, size: size)
+    do throws(ChannelError) {
+      try peer.channel.send(.scoreboard, descriptors: [store.scoreboard.descriptor.rawValue])
+    } catch { peer.channel.abort() }
+  }
+
+  private func answerFrontends() {
+    round.answer { frontends[$0] }
+    for peer in frontends.all.values where !peer.answers.isEmpty {
+      do throws(ChannelError) {
+        var rest = peer.answers[...]
+        while !rest.isEmpty {
+          try peer.channel.send(.appended(Array(rest.prefix(AppendLimits.entriesMax))))
+          rest = rest.dropFirst(AppendLimits.entriesMax)
+        }
+      } catch { peer.channel.abort() }
+      peer.answers.removeAll(keepingCapacity: true)
+    }
+  }
+
+  private func dropFrontend(_ number: Int, _ reason: String) {
+    guard let peer = frontends[number] else { return }
+    context.log.notice("frontend \(peer.instance) is gone: \(reason)")
+    round.forget(frontend: number)
+    peer.channel.close()
+    frontends[number] = nil
+  }
+
+  /// Tells every fetcher of the changed slots that it marked.
+  private func wake(_ changed: [UInt32]) {
+    for peer in fetchers.all.values where peer.waitBoard != nil {
+      for slot in changed where peer.waitBoard?.takeMark(slot) == true {
+        peer.advanced.append(slot)
+      }
+      if peer.advanced.isEmpty { continue }
+      do throws(ChannelError) { try peer.channel.send(.advanced(slots: peer.advanced)) } catch {
+        peer.channel.abort()
+      }
+      peer.advanced.removeAll(keepingCapacity: true)
+    }
+  }
+
+  func startSweeping() {
+    if isSweeping { return }
+    isSweeping = true
+    loop.schedule(afterMs: 10, .sweep)
+  }
+
+  /// What this process tells about itself.
+  var statistics: ProcessStatistics {
+    context.statistics([
+      .init("partitions", UInt64(store.partitionCount)),
+      .init("batches", round.entriesWritten),
+      .init("bytes", round.bytesWritten),
+      .init("writes", round.commits),
+      .init("segments_opened", segmentsOpened),
+      .init("frontends", UInt64(frontends.all.count)),
+      .init("fetchers", UInt64(fetchers.all.count)),
+    ])
+  }
+}
+
+extension ReceiveError<MessageError> {
+  /// Why a channel ended, for the log.
+  var reason: String {
+    switch self {
+    case .channel(let error): error.description
+    case .handler(let error): "protocol violation: \(error)"
+    }
+  }
+}
