@@ -116,9 +116,8 @@ static void fetched(void *context, const uint8_t *frame, size_t length) {
   if (run->positioned) {
     consume_records(run, reader.at, response.records_bytes, now);
   } else {
-    // The first answer only tells where the log ends.
-    if (!response.has_partition) fail("the broker did not tell where the log ends");
-    run->fetch_offset = response.high_watermark;
+    // The first answer only tells where the log ends; some brokers say nothing of an empty one.
+    run->fetch_offset = response.has_partition ? response.high_watermark : 0;
     run->positioned = true;
   }
   send_fetch(run, (uint32_t)run->settings->max_wait_ms);

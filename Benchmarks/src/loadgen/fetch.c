@@ -16,7 +16,7 @@
 #include "stream.h"
 
 #define EVENTS_MAX 64
-#define RESPONSE_OVERHEAD_MAX 4096
+#define RESPONSE_OVERHEAD_MAX (4u << 20)  // a batch may be larger than the limit
 
 struct lane {
   uint64_t offset;
@@ -160,8 +160,8 @@ static void fetched(void *context, const uint8_t *frame, size_t length) {
 static void open_consumers(struct fetcher *fetcher) {
   const struct settings *settings = fetcher->settings;
   bool discard = !settings->copy && !settings->check;
-  size_t frame_max = settings->partition_max_bytes + RESPONSE_OVERHEAD_MAX;
-  if (frame_max < (4u << 20)) frame_max = 4u << 20;  // a batch may be larger than the limit
+  // Not the partition's limit, which some brokers do not heed; memory is not touched before used.
+  size_t frame_max = settings->max_bytes + RESPONSE_OVERHEAD_MAX;
   fetcher->epoll = epoll_new();
   fetcher->consumers = allocate(settings->connections, sizeof *fetcher->consumers);
   for (uint64_t c = 0; c < settings->connections; c++) {

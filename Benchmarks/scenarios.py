@@ -1,0 +1,235 @@
+"""The scenarios: what is run, in which order, and which targets it is held to.
+
+Rounds interleave: each round runs every system once, one after the other, so that a machine whose
+speed drifts slows all of them alike; targets compare within a round.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+import procfs
+from report import Figure, Outcome, Target
+from systems import Failure, limit
+
+GIGABYTE = 1e9
+
+throughput = Figure("GB/s", lambda r: r["bytes_per_second"] / GIGABYTE)
+cpu_per_gigabyte = Figure("CPU s/GB",
+                          lambda r: r["cpu_seconds_sum"] / (r["bytes_in_all"] / GIGABYTE))
+request_rate = Figure("requests/s", lambda r: r["requests_per_second"], "{:,.0f}")
+cpu_per_request = Figure("CPU µs/request",
+                         lambda r: r["cpu_seconds_sum"] / r["requests_in_all"] * 1e6, "{:.1f}")
+
+
+def latency(name):
+  return Figure(f"{name} ms", lambda r: r["latency_us"][name] / 1e3, "{:.3f}")
+
+
+p50, p90, p99, p999, worst = map(latency, ["p50", "p90", "p99", "p99.9", "max"])
+
+
+def progress(text):
+  print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def interleave(running, rounds, run):
+  """`run(system)` for every system, `rounds` times over; {name: [results]}."""
+  results = {system.system.name: [] for system in running}
+  for number in range(1, rounds + 1):
+    for system in running:
+      progress(f"  round {number} of {rounds}: {system.system.name}")
+      results[system.system.name].append(run(system))
+  return results
+
+
+def start_all(systems):
+  running = []
+  try:
+    for system in systems:
+      running.append(system.start())
+      running[-1].await_ready()
+  except BaseException:
+    stop_all(running)
+    raise
+  return running
+
+
+def stop_all(running):
+  for system in running:
+    system.__exit__()
+
+
+def consume(brokers, options):
+  """Fetch from page cache, one connection, one request out, 1 MiB of 64 KiB batches at a time."""
+  log_bytes = 256 << 20 if options.quick else 1 << 30
+  read_bytes = (2 if options.quick else 16) << 30
+  sendfile = limit("sendfile (C)", "sendfile_limit", "--file-bytes", str(log_bytes))
+  running = start_all(brokers + [sendfile])
+  try:
+    for system in running:
+      if not system.system.raw:
+        progress(f"  filling {system.system.name}")
+        system.load("produce", "--bytes", log_bytes, "--in-flight", 5)
+      system.load("fetch", "--bytes", log_bytes)
+    rounds = interleave(running, options.rounds,
+                        lambda system: system.load("fetch", "--bytes", read_bytes))
+  finally:
+    stop_all(running)
+  targets = [Target("throughput / sendfile", throughput, 0.95, True, sendfile.name),
+             Target("CPU / sendfile", cpu_per_gigabyte, 1.15, False, sendfile.name)]
+  return Outcome("consume", consume.__doc__, rounds, [throughput, cpu_per_gigabyte, p50, p99],
+                 targets, [broker.name for broker in brokers])
+
+
+def touch_memory(directory, length):
+  """Writes a file and deletes it: the memory that the next one takes was then used before. In a
+  virtual machine the first use of a page may cost more than everything that is measured here."""
+  path = os.path.join(directory, "bench-touch")
+  with open(path, "wb", buffering=0) as file:
+    for _ in range(length >> 20):
+      file.write(bytes(1 << 20))
+  os.remove(path)
+
+
+def produce(brokers, options):
+  """Produce 64 KiB batches of 1,000-byte records, acks=1, one connection, 5 requests in flight."""
+  warm_bytes = (32 if options.quick else 128) << 20
+  load_bytes = (512 if options.quick else 1024) << 20
+  two = limit("two processes (C)", "copy_limit")
+  one = limit("one process (C)", "copy_limit", "--one-process")
+  systems = brokers + [two, one]
+  rounds = {system.name: [] for system in systems}
+  # Every run appends to fresh files of a fresh process and deletes them, so that all find the page
+  # cache alike and no disk write is under way.
+  for number in range(1, options.rounds + 1):
+    for system in systems:
+      progress(f"  round {number} of {options.rounds}: {system.name}")
+      with system.start() as running:
+        running.await_ready()
+        load = ("--in-flight", 5, "--batch-bytes", 64 << 10)
+        running.load("produce", "--bytes", warm_bytes, *load)
+        touch_memory(running.directory, load_bytes * 5 // 4)
+        rounds[system.name].append(running.load("produce", "--bytes", load_bytes, *load))
+  targets = [Target("throughput / two processes", throughput, 0.8, True, two.name),
+             Target("CPU / two processes", cpu_per_gigabyte, 1.3, False, two.name)]
+  return Outcome("produce", produce.__doc__, rounds,
+                 [throughput, cpu_per_gigabyte, p50, p99, p999], targets,
+                 [broker.name for broker in brokers])
+
+
+def _small(brokers, options, name, text, in_flight):
+  seconds = 2 if options.quick else 5
+  echo = limit("echo (C)", "echo_server")
+  two = limit("two processes (C)", "copy_limit", "--partitions", "10")
+  load = ("--connections", 50, "--in-flight", in_flight, "--batch-bytes", 0,
+          "--value-bytes", 200, "--partitions", 10)
+  running = start_all(brokers + [echo, two])
+  try:
+    for system in running:
+      system.load("produce", "--seconds", 1, *load)
+    rounds = interleave(running, options.rounds,
+                        lambda system: system.load("produce", "--seconds", seconds, *load))
+  finally:
+    stop_all(running)
+  targets = [Target("requests/s / echo", request_rate, 0.6, True, echo.name),
+             Target("requests/s", request_rate, 70000, True),
+             Target("CPU µs/request", cpu_per_request, 14)]
+  return Outcome(name, text, rounds, [request_rate, cpu_per_request, p50, p99, p999], targets,
+                 [broker.name for broker in brokers])
+
+
+def small(brokers, options):
+  """Produce one 200-byte record per request, acks=1, 50 connections, one request in flight on each,
+  10 partitions."""
+  return _small(brokers, options, "small", small.__doc__, 1)
+
+
+def pipelined(brokers, options):
+  """As small, with 5 requests in flight on each connection."""
+  return _small(brokers, options, "pipelined", pipelined.__doc__, 5)
+
+
+def end_to_end(brokers, options):
+  """1,000 records/s of 200 bytes, acks=1, one per request: from the intended send time until the
+  long-polling consumer has the record; for the echo, until the answer is back."""
+  seconds = 4 if options.quick else 30
+  load = ("--rate", 1000, "--in-flight", 64, "--seconds", seconds, "--warmup", 1,
+          "--batch-bytes", 0, "--value-bytes", 200)
+  echo = limit("echo (C)", "echo_server")
+  running = start_all(brokers + [echo])
+  try:
+    rounds = interleave(
+      running, options.rounds,
+      lambda system: system.load("produce" if system.system.raw else "e2e", *load))
+  finally:
+    stop_all(running)
+  targets = [Target("median - echo's, ms", p50, 0.15, False, echo.name, "difference"),
+             Target("p99, ms", p99, 1.0)]
+  return Outcome("e2e", end_to_end.__doc__, rounds,
+                 [p50, p90, p99, p999, worst, cpu_per_request], targets,
+                 [broker.name for broker in brokers])
+
+
+def idle(brokers, options):
+  """Nothing to do, 100 topics: memory (shared memory counted once), and what wakes in 5 seconds."""
+  rounds = {}
+  for broker in brokers:
+    progress(f"  {broker.name}")
+    with broker.start() as running:
+      running.await_ready()
+      running.load("topics", "--topic", "idle", "--topics", 100)
+      time.sleep(2 if options.quick else 5)
+      pids = running.family()
+      memory = procfs.memory_bytes(pids)
+      before = procfs.wake_ups(pids)
+      time.sleep(5)
+      wakes = procfs.difference(procfs.wake_ups(running.family()), before)
+      rounds[broker.name] = [{
+        "resident": {name: both[0] for name, both in memory.items()},
+        "proportional": {name: both[1] for name, both in memory.items()},
+        "wake_ups": wakes}]
+  resident = Figure("sum of resident MB", lambda r: sum(r["resident"].values()) / 1e6, "{:.1f}")
+  proportional = Figure("resident MB, shared once",
+                        lambda r: sum(r["proportional"].values()) / 1e6, "{:.1f}")
+  wakes = Figure("wake-ups in 5 s", lambda r: sum(r["wake_ups"].values()), "{:.0f}")
+  targets = [Target("resident MB", proportional, 60), Target("wake-ups", wakes, 0)]
+  return Outcome("idle", idle.__doc__, rounds, [proportional, resident, wakes], targets,
+                 [broker.name for broker in brokers])
+
+
+def startup(brokers, options):
+  """From exec until Metadata names a leader for each of 1,000 partitions, and until the last of them
+  has taken a record; after a clean stop."""
+  rounds = {}
+  for broker in brokers:
+    directory = tempfile.mkdtemp(prefix="bench-")
+    try:
+      with broker.start(directory) as running:
+        progress(f"  {broker.name}: creating 1,000 partitions")
+        running.await_ready()
+        running.load("topics", "--topic", "many", "--partitions", 1000)
+      rounds[broker.name] = [_start_once(broker, directory) for _ in range(options.rounds)]
+    finally:
+      shutil.rmtree(directory, ignore_errors=True)
+  metadata = Figure("Metadata ms", lambda r: r["metadata_ms"], "{:.0f}")
+  produced = Figure("Produce ms", lambda r: r["produced_ms"], "{:.0f}")
+  connected = Figure("connected ms", lambda r: r["connected_ms"], "{:.0f}")
+  return Outcome("startup", startup.__doc__, rounds, [connected, metadata, produced],
+                 [Target("ready, ms", produced, 150)], [broker.name for broker in brokers])
+
+
+def _start_once(broker, directory):
+  progress(f"  {broker.name}: starting")
+  with broker.start(directory) as running:
+    result = running.load("probe", "--topic", "many", "--partitions", 1000)
+    if result["partitions"] != 1000:
+      raise Failure(f"{broker.name} has {result['partitions']} partitions of 1,000")
+    return {f"{instant}_ms": (result[f"{instant}_ns"] - running.started_ns) / 1e6
+            for instant in ("connected", "metadata", "produced")}
+
+
+ALL = {"consume": consume, "produce": produce, "small": small, "pipelined": pipelined,
+       "e2e": end_to_end, "idle": idle, "startup": startup}
