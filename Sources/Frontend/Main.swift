@@ -1,4 +1,39 @@
+// sluice-frontend: from its command line to its loop.
+
+import IPC
+import Linux
+import Service
+
 @main
 enum Main {
-  static func main() {}
+  static func main() {
+    ServiceMain.run(.frontend) { context throws(ServiceFailure) in
+      let limits = try FrontendLimits(
+        context.configuration, descriptorsMax: context.descriptorsMax)
+      let environment = FrontendEnvironment(
+        instance: context.instance, runtimeDirectory: context.runtimeDirectory, log: context.log,
+        limits: limits, statistics: { context.statistics($0) },
+        ready: { context.notifyReady(status: $0) }, stopping: { context.notifyStopping() })
+      let frontend: Frontend
+      do throws(Errno) { frontend = try serve(context, environment) } catch {
+        throw ServiceFailure(error)
+      }
+      if let failure = frontend.failure { throw failure }
+    }
+  }
+
+  /// Runs until the frontend is asked to stop, or cannot go on.
+  private static func serve(_ context: ServiceContext, _ environment: FrontendEnvironment)
+    throws(Errno) -> Frontend
+  {
+    let loop = try EventLoop<Frontend>()
+    let frontend = try Frontend(environment, loop: loop)
+    while let inherited = context.sockets.takeNext() {
+      let name = inherited.name
+      try frontend.add(listener: name, inherited.take())
+    }
+    try frontend.start()
+    try loop.run(frontend)
+    return frontend
+  }
 }

@@ -144,6 +144,18 @@ public enum TCPSocket {
     return info.15
   }
 
+  /// Bytes that were written to the socket since the connection began, whether acknowledged or not.
+  public static func writtenBytes(_ fd: borrowing OwnedFD) throws(Errno) -> UInt64 {
+    var acknowledged = try acknowledgedBytes(fd)
+    while true {
+      let unacknowledged = try unacknowledgedBytes(fd)
+      // The two numbers are of one moment only when no acknowledgement came in between.
+      let again = try acknowledgedBytes(fd)
+      if again == acknowledged { return acknowledged + UInt64(unacknowledged) }
+      acknowledged = again
+    }
+  }
+
   /// recv(2).
   @inlinable public static func receive(
     _ fd: borrowing OwnedFD, into buffer: UnsafeMutableRawBufferPointer

@@ -1,0 +1,94 @@
+// The right to write to one client's socket: with the frontend, or lent to a fetcher until it has
+// answered every fetch it was given. A value: the loop performs what it answers.
+//
+// All bytes that ever went into the socket are accounted: the frontend's own and those that
+// `served` reported. When a fetcher dies, the kernel's count of written bytes tells whether the
+// open responses had been begun.
+
+import DequeModule
+
+struct Lending {
+  /// The fetcher that serves this connection; it keeps the socket and the sessions.
+  private(set) var fetcher: Int?
+  /// That fetcher has got a duplicate of the socket.
+  private var hasSocket = false
+  /// Fetches without an answer, oldest first.
+  private(set) var frames: Deque<[UInt8]> = []
+  /// Bytes that are known to have gone into the socket.
+  private(set) var accountedBytes: UInt64 = 0
+
+  /// Nobody else may write to the socket.
+  var isLent: Bool { !frames.isEmpty }
+
+  /// Fetches that no fetcher has: their fetcher died and there was no other one.
+  var isStranded: Bool { fetcher == nil && !frames.isEmpty }
+
+  /// The frontend itself has written.
+  mutating func wrote(_ bytes: Int) { accountedBytes += UInt64(bytes) }
+
+  /// Gives the connection to a fetcher. No fetch may be under way with another one.
+  mutating func assign(_ fetcher: Int) {
+    precondition(self.fetcher == nil, "a connection has one fetcher")
+    self.fetcher = fetcher
+    hasSocket = false
+  }
+
+  /// A fetch begins: it goes to `fetcher`.
+  /// - Returns: whether the socket goes along.
+  mutating func begin(_ frame: [UInt8]) -> Bool {
+    frames.append(frame)
+    return takeSocketTurn()
+  }
+
+  private mutating func takeSocketTurn() -> Bool {
+    precondition(fetcher != nil, "a fetch without a fetcher")
+    defer { hasSocket = true }
+    return !hasSocket
+  }
+
+  /// The oldest fetch was answered.
+  /// - Returns: false when none was under way: the fetcher is confused.
+  mutating func served(_ bytes: UInt64) -> Bool {
+    guard fetcher != nil, frames.popFirst() != nil else { return false }
+    accountedBytes += bytes
+    return true
+  }
+
+  enum AfterLoss: Equatable {
+    /// Nothing was under way.
+    case nothing
+    /// No response was begun: the open fetches go to another fetcher.
+    case reassign
+    /// The client has part of a response: close the connection.
+    case torn
+  }
+
+  /// The fetcher is gone.
+  /// - Parameter writtenBytes: what the kernel says was written to the socket; nil: unknown.
+  mutating func lost(writtenBytes: UInt64?) -> AfterLoss {
+    fetcher = nil
+    hasSocket = false
+    if frames.isEmpty { return writtenBytes ?? accountedBytes == accountedBytes ? .nothing : .torn }
+    return writtenBytes == accountedBytes ? .reassign : .torn
+  }
+
+  /// Sends the open fetches again, to the fetcher that was just assigned.
+  /// - Returns: the frames in order, and whether the socket goes along with the first.
+  mutating func resume() -> [(frame: [UInt8], carriesSocket: Bool)] {
+    frames.map { ($0, takeSocketTurn()) }
+  }
+
+  /// The fetcher is about to stop and has answered everything: another one is free to be assigned.
+  /// - Returns: the fetcher that should forget the connection, if it knows it.
+  mutating func leave() -> Int? {
+    precondition(frames.isEmpty, "leaving a fetcher with fetches under way")
+    defer {
+      fetcher = nil
+      hasSocket = false
+    }
+    return hasSocket ? fetcher : nil
+  }
+
+  /// The fetcher that must be told when the connection ends.
+  var fetcherToTell: Int? { hasSocket ? fetcher : nil }
+}

@@ -1,0 +1,120 @@
+// New connections: accepted in bounded batches, counted, refused over a limit.
+
+import Glibc
+import Linux
+import Logging
+import Service
+
+/// A listening socket that was passed in.
+final class Listener {
+  /// Such as `PLAINTEXT`.
+  let name: String
+  let socket: OwnedFD
+  var watch: Watch?
+
+  init(name: String, socket: consuming OwnedFD) {
+    self.name = name
+    self.socket = socket
+  }
+}
+
+extension Frontend {
+  /// Connections that one event may bring, so that those that are there get their turn.
+  private static var acceptsPerEvent: Int { 64 }
+
+  func add(listener name: String, _ socket: consuming OwnedFD) throws(Errno) {
+    try Socket.setNonBlocking(socket)
+    listeners.append(Listener(name: name, socket: socket))
+  }
+
+  /// Says ready and accepts clients, once produce requests can be served.
+  func serveIfReady() {
+    guard !isServing, !isStopping, hasImage, scoreboard != nil else { return }
+    isServing = true
+    watchListeners()
+    let names = listeners.map { listener in
+      let address = try? TCPSocket.localAddress(listener.socket)
+      return "\(listener.name) on \(address?.description ?? "?")"
+    }
+    let status = "serving \(names.joined(separator: ", "))"
+    log.info("\(status)")
+    environment.ready(status)
+  }
+
+  private func watchListeners() {
+    for (index, listener) in listeners.enumerated() where listener.watch == nil {
+      do throws(Errno) {
+        listener.watch = try loop.watch(
+          listener.socket.rawValue, [.readable, .exclusive], .listener(index))
+      } catch { fail(ServiceFailure(error)) }
+    }
+  }
+
+  func unwatchListeners() {
+    for listener in listeners {
+      guard let watch = listener.watch else { continue }
+      listener.watch = nil
+      do throws(Errno) { try loop.unwatch(watch) } catch { fail(ServiceFailure(error)) }
+    }
+  }
+
+  func accept(from index: Int) {
+    guard listeners[index].watch != nil else { return }
+    for _ in 0..<Self.acceptsPerEvent {
+      do throws(Errno) {
+        guard let accepted = try TCPSocket.accept(listeners[index].socket) else { return }
+        let peer = accepted.peer
+        try admit(accepted.takeSocket(), peer, index)
+      } catch {
+        // Descriptors or memory have run out: let those that are there finish first.
+        note("accept", "cannot accept: \(error)")
+        unwatchListeners()
+        schedule(.acceptAgain, afterMs: 100, .acceptAgain)
+        return
+      }
+    }
+  }
+
+  func acceptAgain() {
+    timers.remove(.acceptAgain)
+    if isServing, !isStopping { watchListeners() }
+  }
+
+  private func admit(_ socket: consuming OwnedFD, _ peer: SocketAddress?, _ listener: Int)
+    throws(Errno)
+  {
+    if let rule = refusal(peer) {
+      counters.refused += 1
+      note(rule, "refused \(peer?.description ?? "unknown"): \(rule)")
+      return
+    }
+    do throws(Errno) {
+      try TCPSocket.setNoDelay(socket)
+      try TCPSocket.setBuffers(
+        socket, send: limits.sendBufferBytes, receive: limits.receiveBufferBytes)
+    } catch {
+      // The client is gone already.
+      return
+    }
+    let connection = Connection(
+      number: connections.nextNumber(), socket: socket, peer: peer, listener: listener,
+      nowNs: loop.nowNs)
+    connection.watch = try loop.watch(
+      connection.socket.rawValue, .readable,
+      .client(UInt32(Connection.slot(of: connection.number))))
+    connections.insert(connection)
+    counters.accepted += 1
+    scheduleIdleCheck()
+  }
+
+  private func refusal(_ peer: SocketAddress?) -> String? {
+    if connections.count >= limits.connectionsMax {
+      return "there are \(limits.connectionsMax) connections (max.connections)"
+    }
+    let host = peer?.host ?? "unknown"
+    if connections.count(from: host) >= limits.connectionsPerIpMax {
+      return "its address has \(limits.connectionsPerIpMax) connections (max.connections.per.ip)"
+    }
+    return nil
+  }
+}

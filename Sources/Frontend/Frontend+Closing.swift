@@ -1,0 +1,58 @@
+// Connections that end, with the reason where it is not the client's own wish.
+
+import IPC
+import Linux
+import Logging
+import Service
+
+extension Frontend {
+  /// Closes a connection that broke a rule, and says which.
+  func close(_ connection: Connection, _ rule: String) {
+    if connection.isClosed { return }
+    counters.refused += 1
+    note(rule, "closed \(connection.peer): \(rule)")
+    close(connection)
+  }
+
+  /// Closes a connection because of its first bytes.
+  func refuseBytes(_ connection: Connection, _ size: Int32) {
+    let bytes = UnsafeRawBufferPointer(
+      start: pool.base + connection.buffer.start, count: min(connection.buffer.count, 16))
+    let why = InvalidReceive(size: size, sizeMax: limits.requestMaxBytes, bytes: bytes)
+    close(connection, why.description)
+  }
+
+  func close(_ connection: Connection) {
+    if connection.isClosed { return }
+    connection.isClosed = true
+    connection.buffer.discard(&pool)
+    orphanProduced(connection)
+    if let index = connection.lending.fetcher { fetchers[index].connectionCount -= 1 }
+    if let index = connection.lending.fetcherToTell {
+      // The fetcher has the socket too, so closing ours would not end it.
+      Socket.shutdownBoth(connection.socket)
+      fetchers[index].link.send(.forget(connection: connection.number))
+    }
+    if let watch = connection.watch {
+      connection.watch = nil
+      do throws(Errno) { try loop.unwatch(watch) } catch { fail(ServiceFailure(error)) }
+    }
+    connections.remove(connection)
+  }
+
+  /// A warning that clients can cause: at most one a second of each rule.
+  func note(_ rule: String, _ line: String) {
+    guard let suppressed = logLimiter.admit(rule, nowNs: loop.nowNs) else {
+      schedule(.suppressedLines, afterMs: 1000, .suppressedLines)
+      return
+    }
+    log.warning("\(line)\(suppressed > 0 ? " (and \(suppressed) more like this)" : "")")
+  }
+
+  func tellSuppressed() {
+    timers.remove(.suppressedLines)
+    for (rule, count) in logLimiter.takeSuppressed() {
+      log.warning("\(count) more within a second: \(rule)")
+    }
+  }
+}

@@ -1,0 +1,106 @@
+// Everything that is neither Produce nor Fetch: forwarded to the coordinator, one request of a
+// connection at a time; and the image that the coordinator sends.
+//
+// A request is kept until its response is here. When the coordinator dies, the next one gets it
+// again: at worst a client sees what it would see had it tried again itself. If there is no other
+// one in time, the connection is closed, which every client takes as a reason to try again.
+
+import IPC
+import KafkaProtocol
+import Linux
+import Logging
+import Service
+
+extension Frontend {
+  /// - Returns: false when the request is too large to forward: its connection is closed.
+  func beginForwarding(_ connection: Connection, _ frame: UnsafeRawBufferPointer) -> Bool {
+    guard frame.count <= ChannelLimits.bodyMax - Self.envelopeMax else {
+      close(connection, "a request of \(frame.count) bytes that is not Produce")
+      return false
+    }
+    connection.requestCount += 1
+    connection.forwarded = ForwardedRequest(
+      number: connection.requestCount, frame: [UInt8](frame))
+    connection.turn.isAwaitingResponse = true
+    counters.forwarded += 1
+    forward(connection)
+    if coordinatorLostNs != nil { scheduleOverdueCheck() }
+    return true
+  }
+
+  /// Bytes around the frame in a message.
+  private static var envelopeMax: Int { 4096 }
+
+  private func forward(_ connection: Connection) {
+    guard let request = connection.forwarded else { return }
+    let local = try? TCPSocket.localAddress(connection.socket)
+    coordinator.send(
+      .request(
+        ClientRequest(
+          connection: connection.number, request: request.number,
+          listener: listeners[connection.listener].name, peer: connection.peer,
+          localHost: local?.host ?? "", localPort: local?.port ?? 0, principal: "User:ANONYMOUS",
+          frame: request.frame)))
+  }
+
+  func openCoordinator() {
+    if let error = coordinator.open() {
+      log.debug("the coordinator is not there: \(error)")
+      return
+    }
+    coordinatorLostNs = nil
+    for connection in connections.all { forward(connection) }
+  }
+
+  func coordinatorReady(_ readiness: Readiness) {
+    do throws(ChannelError) {
+      try coordinator.ready(readiness) { message, _ throws(MessageError) in self.take(message) }
+    } catch { coordinatorLost(error) }
+  }
+
+  /// Takes over what the coordinator has sent by now: the image comes before a response that tells
+  /// of it.
+  func refreshImage() {
+    do throws(ChannelError) {
+      try coordinator.drain { message, _ throws(MessageError) in self.take(message) }
+    } catch { coordinatorLost(error) }
+  }
+
+  private func coordinatorLost(_ error: ChannelError) {
+    log.warning("the coordinator is gone (\(error)); its requests wait for the next one")
+    coordinatorLostNs = loop.nowNs
+    scheduleOverdueCheck()
+  }
+
+  /// Only notes what arrived; it may be called while a request is being served.
+  private func take(_ message: CoordinatorToFrontend) {
+    switch message {
+    case .response(let number, let request, let frame):
+      guard let connection = awaiting(number, request) else { return }
+      connection.forwarded = nil
+      connection.response = frame
+      mark(connection)
+    case .refused(let number, let request, let reason):
+      guard let connection = awaiting(number, request) else { return }
+      connection.forwarded = nil
+      connection.closeReason = reason
+      mark(connection)
+    case .image(let update):
+      produce.topics.apply(update)
+      hasImage = true
+      checkImage()
+      serveIfReady()
+    case .reportStatistics:
+      coordinator.send(
+        .statistics(environment.statistics(counters.list(connections: connections.count))))
+    }
+  }
+
+  /// The connection that waits for this response; it may be gone.
+  private func awaiting(_ number: UInt64, _ request: UInt64) -> Connection? {
+    guard let connection = connections[number], connection.forwarded?.number == request else {
+      return nil
+    }
+    return connection
+  }
+}

@@ -1,0 +1,173 @@
+// The frontend: accepts clients, frames their requests, gives each request to whom it belongs, and
+// returns the responses in order. This file holds its state and says what happens on which event;
+// the extensions do it, one file a subject.
+//
+// Within a round things are only gathered: entries for the logwriter, connections with something to
+// send. `roundEnded` sends them, so everything that happened in a round shares the cost.
+
+import DequeModule
+import IPC
+import KafkaProtocol
+import Linux
+import Logging
+import Service
+
+/// What a frontend is given.
+struct FrontendEnvironment {
+  var instance: UInt32
+  var runtimeDirectory: String
+  var log: Log
+  var limits: FrontendLimits
+  var statistics: ([ProcessStatistics.Counter]) -> ProcessStatistics
+  /// This process serves now; the text says what.
+  var ready: (String) -> Void
+  var stopping: () -> Void
+}
+
+/// What the loop reports.
+enum Source {
+  case listener(Int)
+  case client(UInt32)
+  case coordinator
+  case logwriter
+  case fetcher(Int)
+  case runtimeDirectory
+  // Timers.
+  case coordinatorRetry
+  case logwriterRetry
+  case fetcherRetry(Int)
+  case acceptAgain
+  case idleCheck
+  case overdueCheck
+  case trim
+  case suppressedLines
+  case stopOverdue(patient: Bool)
+}
+
+final class Frontend: EventHandler {
+  typealias CoordinatorLink = SiblingLink<FrontendToCoordinator, CoordinatorToFrontend, Frontend>
+  typealias LogWriterLink = SiblingLink<FrontendToLogWriter, LogWriterToFrontend, Frontend>
+
+  let environment: FrontendEnvironment
+  let loop: EventLoop<Frontend>
+  let coordinator: CoordinatorLink
+  let logwriter: LogWriterLink
+  var fetchers: FetcherPool
+  var directoryWatch: DirectoryWatch?
+  var listeners: [Listener] = []
+  var connections = ConnectionTable()
+  var pool: ChunkPool
+  let produce: ProducePath
+  var scoreboard: ScoreboardReader?
+  var counters = FrontendCounters()
+  var logLimiter = LogLimiter()
+  /// Connections to look at when the round ends.
+  var marked: [Connection] = []
+  /// Connections that wait for memory, longest first.
+  var starved: Deque<UInt64> = []
+  /// Responses of one connection while they are written.
+  var writer = WireWriter(capacity: 16 << 10)
+  var hasImage = false
+  var isServing = false
+  var isStopping = false
+  /// When the coordinator was lost; nil while it is here.
+  var coordinatorLostNs: UInt64?
+  /// Timers that are running.
+  var timers: Set<OneTimer> = []
+  /// Why the process cannot go on.
+  var failure: ServiceFailure?
+
+  enum OneTimer { case idleCheck, overdueCheck, trim, suppressedLines, acceptAgain }
+
+  var log: Log { environment.log }
+  var limits: FrontendLimits { environment.limits }
+
+  init(_ environment: FrontendEnvironment, loop: EventLoop<Frontend>) throws(Errno) {
+    self.environment = environment
+    self.loop = loop
+    func path(_ name: String) -> String { "\(environment.runtimeDirectory)/\(name)" }
+    coordinator = CoordinatorLink(
+      path: path(SocketName.coordinator), edge: .frontendToCoordinator,
+      instance: environment.instance, loop: loop, source: .coordinator,
+      retrySource: .coordinatorRetry)
+    logwriter = LogWriterLink(
+      path: path(SocketName.logwriter), edge: .frontendToLogWriter,
+      instance: environment.instance, loop: loop, source: .logwriter, retrySource: .logwriterRetry)
+    fetchers = FetcherPool(
+      directory: environment.runtimeDirectory, instance: environment.instance)
+    pool = try ChunkPool(size: environment.limits.slabBytes)
+    produce = ProducePath(base: UnsafeRawPointer(pool.base))
+  }
+
+  /// Connects to the siblings. Clients are accepted once a logwriter serves and an image is here.
+  func start() throws(Errno) {
+    openLogWriter()
+    openCoordinator()
+    try watchRuntimeDirectory()
+  }
+
+  /// Runs one subject again after `ms`, unless it is going to already.
+  func schedule(_ timer: OneTimer, afterMs ms: Int64, _ source: Source) {
+    guard timers.insert(timer).inserted else { return }
+    loop.schedule(afterMs: ms, source)
+  }
+
+  func ready(_ source: Source, _ readiness: Readiness) {
+    switch source {
+    case .client(let slot): clientReady(slot, readiness)
+    case .logwriter: logwriterReady(readiness)
+    case .coordinator: coordinatorReady(readiness)
+    case .fetcher(let index): fetcherReady(index, readiness)
+    case .listener(let index): accept(from: index)
+    case .runtimeDirectory: runtimeDirectoryChanged()
+    default: preconditionFailure("a timer is not a descriptor")
+    }
+  }
+
+  func expired(_ source: Source) {
+    switch source {
+    case .logwriterRetry: openLogWriter()
+    case .coordinatorRetry: openCoordinator()
+    case .fetcherRetry(let index): openFetcher(index)
+    case .acceptAgain: acceptAgain()
+    case .idleCheck: closeIdle()
+    case .overdueCheck: giveUpOverdue()
+    case .trim: trimSlab()
+    case .suppressedLines: tellSuppressed()
+    case .stopOverdue(let patient): stopOverdue(patient: patient)
+    default: preconditionFailure("a descriptor is not a timer")
+    }
+  }
+
+  func roundEnded() {
+    sendAppends()
+    while let connection = marked.popLast() { finishRound(of: connection) }
+    sendAppends()
+    feedStarved()
+    if pool.hasExcess { schedule(.trim, afterMs: 1000, .trim) }
+    if isStopping { stopIfQuiet() }
+  }
+
+  /// Has the connection looked at when the round ends.
+  func mark(_ connection: Connection) {
+    if connection.isMarked { return }
+    connection.isMarked = true
+    marked.append(connection)
+  }
+
+  func stopRequested() {
+    if isStopping {
+      loop.stop()
+      return
+    }
+    beginStop()
+  }
+
+  func reloadRequested() { log.info("there is nothing to reload") }
+
+  /// Ends the process: a sibling cannot be trusted, or the system refuses what is needed.
+  func fail(_ failure: ServiceFailure) {
+    if self.failure == nil { self.failure = failure }
+    loop.stop()
+  }
+}

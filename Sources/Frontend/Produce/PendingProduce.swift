@@ -1,0 +1,88 @@
+// Produce requests that are not answered yet, and their partitions. Both live in tables of fixed-size
+// entries that are used again, so that a request allocates nothing; numbers link them.
+
+import Model
+import Records
+
+/// Number of a request, or of one of its partitions, in its table.
+typealias PendingNumber = Int32
+
+/// A Produce request whose frame still lies in the slab: the answer is written from it.
+struct PendingProduce {
+  /// The connection's number; 0 once it is gone.
+  var connection: UInt64
+  var chunk: ChunkIndex
+  /// The frame without its prefix, as an offset in the slab and bytes.
+  var frameOffset: Int
+  var frameCount: Int
+  var bodyOffset: Int
+  var version: Int16
+  var acks: Int16
+  var correlationId: Int32
+  /// When whoever waits for a logwriter has waited long enough, ns of the monotonic clock.
+  var deadlineNs: UInt64
+  /// Its partitions, in the request's order.
+  var first: PendingNumber = -1
+  var last: PendingNumber = -1
+  var partitionCount: Int32 = 0
+  /// Partitions without a result.
+  var unanswered: Int32 = 0
+  /// The connection's next request.
+  var next: PendingNumber = -1
+}
+
+/// One partition of a Produce request.
+struct PendingAppend {
+  var request: PendingNumber
+  /// Its place in the request, from 0.
+  var ordinal: Int32
+  /// -1, 0 or 1: the request's.
+  var acks: Int16
+  /// The request's next partition.
+  var next: PendingNumber = -1
+  /// Where its batch is in the slab, and its size in bytes.
+  var offset: Int = 0
+  var length: Int32 = 0
+  /// As the image had it when the entry was made.
+  var slot: UInt32 = 0
+  var generation: UInt32 = 0
+  /// The batch has a producer id: the logwriter notices when it comes again.
+  var isIdempotent = false
+  /// The result.
+  var error: ErrorCode = .none
+  var baseOffset: Int64 = -1
+  var logAppendTimeMs: Int64 = -1
+  var logStartOffset: Int64 = -1
+  /// Why the batch was refused before it went anywhere.
+  var rejection: RecordBatchRejection?
+
+  init(request: PendingNumber, ordinal: Int32, acks: Int16) {
+    self.request = request
+    self.ordinal = ordinal
+    self.acks = acks
+  }
+}
+
+/// Entries found by number, which is used again after `remove`.
+struct PendingTable<Entry> {
+  private var entries: [Entry] = []
+  private var unused: [PendingNumber] = []
+
+  var count: Int { entries.count - unused.count }
+
+  mutating func add(_ entry: Entry) -> PendingNumber {
+    if let number = unused.popLast() {
+      entries[Int(number)] = entry
+      return number
+    }
+    entries.append(entry)
+    return PendingNumber(entries.count - 1)
+  }
+
+  mutating func remove(_ number: PendingNumber) { unused.append(number) }
+
+  subscript(number: PendingNumber) -> Entry {
+    _read { yield entries[Int(number)] }
+    _modify { yield &entries[Int(number)] }
+  }
+}
