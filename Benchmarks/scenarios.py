@@ -201,8 +201,8 @@ def idle(brokers, options):
 
 
 def startup(brokers, options):
-  """From exec until Metadata names a leader for each of 1,000 partitions, and until the last of them
-  has taken a record; after a clean stop."""
+  """From exec until Metadata names a leader for each of 1,000 partitions, and until the last of
+  them has taken a record; after a clean stop."""
   rounds = {}
   for broker in brokers:
     directory = tempfile.mkdtemp(prefix="bench-")

@@ -23,7 +23,9 @@ static uint64_t number(const char *name, const char *text) {
   errno = 0;
   uint64_t value = strtoull(text, &end, 10);
   uint64_t scale = scale_of(end);
-  if (errno != 0 || end == text || *text == '-' || scale == 0) fail("--%s: bad number %s", name, text);
+  if (errno != 0 || end == text || *text == '-' || scale == 0) {
+    fail("--%s: bad number %s", name, text);
+  }
   return value * scale;
 }
 

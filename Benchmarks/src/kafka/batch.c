@@ -20,7 +20,8 @@ static size_t zigzag_bytes(int64_t value) {
   return varint_bytes(((uint64_t)value << 1) ^ (uint64_t)(value >> 63));
 }
 
-// length | attributes | timestampDelta | offsetDelta | keyLength -1 | valueLength | value | headers 0
+// length | attributes | timestampDelta | offsetDelta | keyLength -1 | valueLength | value |
+// headersCount 0
 static size_t record_body_bytes(int64_t offset_delta, size_t value_bytes) {
   return 4 + zigzag_bytes(offset_delta) + zigzag_bytes((int64_t)value_bytes) + value_bytes;
 }

@@ -1,7 +1,7 @@
 // Frames and headers of Kafka's protocol: a 4-byte length, then header and body.
 //
-// Requests:  length i32 | apiKey i16 | apiVersion i16 | correlationId i32 | clientId string | [tags]
-// Responses: length i32 | correlationId i32 | [tags]
+// Requests:  length i32, apiKey i16, apiVersion i16, correlationId i32, clientId string, [tags]
+// Responses: length i32, correlationId i32, [tags]
 #pragma once
 
 #include "../base/bytes.h"
