@@ -119,7 +119,9 @@ let package = Package(
       "FrontendTests", ["Frontend", "KafkaProtocol", "Records", "IPC", "Linux", "Model", "Service"]),
     tests(
       "LogWriterTests", ["LogWriter", "Storage", "Records", "IPC", "Linux", "Model", "Service"]),
-    tests("FetcherTests", ["Fetcher", "KafkaProtocol", "Records", "IPC", "Linux", "Model"]),
+    tests(
+      "FetcherTests",
+      ["Fetcher", "KafkaProtocol", "Records", "IPC", "Linux", "Model", "Service", logging]),
     tests(
       "CoordinatorTests",
       ["Coordinator", "KafkaProtocol", "Records", "IPC", "Linux", "Model", "Configuration"]),

@@ -1,4 +1,13 @@
+// sluice-fetcher@N: answers Fetch. It opens nothing: listening socket, client sockets, segments and
+// shared memory are all handed to it.
+import IPC
+import Service
+
 @main
 enum Main {
-  static func main() {}
+  static func main() {
+    ServiceMain.run(.fetcher) { context throws(ServiceFailure) in
+      try FetcherProcess(context).run()
+    }
+  }
 }

@@ -234,7 +234,7 @@ struct AppendTests {
     try checkLookups(fixture)
     let active = try #require(try fixture.log.place(of: 1_000))
     #expect(active.nextBaseOffset == .max)
-    #expect(!active.hasIndex)
+    #expect(active.hasIndex)
     #expect(try fixture.log.place(of: 1_001) == nil)
     #expect(try fixture.log.place(of: -1) == nil)
     #expect(try fixture.log.place(ofTimestamp: 5_991) == nil)

@@ -14,7 +14,8 @@ public struct SegmentHandle: ~Copyable {
   /// Where to begin, in bytes.
   public let startPosition: Int64
   public let log: OwnedFD
-  /// The offset index; none beside an active segment, whose newest entries are not in its file.
+  /// The offset index; beside an active segment the newest entries are not in its file, and there
+  /// may be none yet.
   public let index: OwnedFD?
 }
 
@@ -107,7 +108,7 @@ extension PartitionLog {
     return SegmentHandle(
       segment: segment, nextBaseOffset: isActive ? .max : segments[index + 1].baseOffset,
       startPosition: position, log: log,
-      index: isActive ? nil : try openIfThere(self.path(.index, segment.baseOffset)))
+      index: try openIfThere(self.path(.index, segment.baseOffset)))
   }
 
   private func openIfThere(_ path: String) throws(StorageError) -> OwnedFD? {

@@ -1,0 +1,89 @@
+// A response on its way into a client's socket: bytes of our own and, between them, parts of
+// segments that the kernel copies. How far it got is all that is kept while the client is slow.
+
+import KafkaProtocol
+import Linux
+
+struct Outgoing {
+  enum Progress: Equatable {
+    case done
+    /// The socket is full: go on when it is writable.
+    case blocked
+    /// Enough for one turn: others wait too.
+    case paused
+    /// A segment is shorter than it was: the response cannot be finished.
+    case cut
+  }
+
+  /// Bytes that one client may send in one turn.
+  static let turnMax = 8 << 20
+
+  private let bytes: [UInt8]
+  private let gaps: [WireGap]
+  private let pieces: [FilePiece]
+  /// Next byte of `bytes` to be sent.
+  private var position = 0
+  private var nextPiece = 0
+  /// Bytes of the next piece that are sent.
+  private var sentOfPiece = 0
+  /// All bytes that are in the socket.
+  private(set) var sent: UInt64 = 0
+
+  init(_ response: (bytes: [UInt8], gaps: [WireGap], pieces: [FilePiece])) {
+    precondition(response.gaps.count == response.pieces.count, "a gap without its piece")
+    bytes = response.bytes
+    gaps = response.gaps
+    pieces = response.pieces
+  }
+
+  /// Sends as much as the socket takes in one turn.
+  mutating func send(to socket: borrowing OwnedFD) throws(Errno) -> Progress {
+    let turnEnd = sent + UInt64(Self.turnMax)
+    while true {
+      if sent >= turnEnd { return .paused }
+      let limit = nextPiece < gaps.count ? gaps[nextPiece].position : bytes.count
+      let transfer: Transfer
+      if position < limit {
+        transfer = try sendBytes(to: socket, upTo: limit)
+      } else if nextPiece < pieces.count {
+        transfer = try sendPiece(to: socket)
+      } else {
+        return .done
+      }
+      guard case .bytes(let count) = transfer else { return .blocked }
+      if count == 0 { return .cut }
+    }
+  }
+
+  private mutating func sendBytes(to socket: borrowing OwnedFD, upTo limit: Int) throws(Errno)
+    -> Transfer
+  {
+    let start = position
+    let more = nextPiece < pieces.count
+    let transfer = try bytes.withRawBytes { raw throws(Errno) in
+      try TCPSocket.send(
+        socket, UnsafeRawBufferPointer(rebasing: raw[start..<limit]), more: more)
+    }
+    if case .bytes(let count) = transfer {
+      position += count
+      sent += UInt64(count)
+    }
+    return transfer
+  }
+
+  private mutating func sendPiece(to socket: borrowing OwnedFD) throws(Errno) -> Transfer {
+    let piece = pieces[nextPiece]
+    let transfer = try TCPSocket.sendFile(
+      socket, from: piece.log.file, offset: piece.position + Int64(sentOfPiece),
+      count: min(piece.count - sentOfPiece, Self.turnMax))
+    if case .bytes(let count) = transfer {
+      sentOfPiece += count
+      sent += UInt64(count)
+      if sentOfPiece == piece.count {
+        nextPiece += 1
+        sentOfPiece = 0
+      }
+    }
+    return transfer
+  }
+}

@@ -1,0 +1,141 @@
+// One look at one partition, as Kafka's `ReplicaManager.readFromLog` and `UnifiedLog.read` have it:
+// checks of epoch and offset, then which bytes of which segment the client gets.
+
+import IPC
+import Model
+
+/// How much a look may find.
+struct ReadLimit {
+  /// Bytes left of the request's maximum.
+  var bytes: Int
+  /// Nothing was found yet: the first batch is given whole, whatever its size.
+  var oneBatch = true
+}
+
+struct PartitionReader {
+  var cache: SegmentCache
+  private var hints = PositionHints()
+  private let search = SegmentSearch()
+
+  init(descriptorsMax: Int) { cache = SegmentCache(descriptorsMax: descriptorsMax) }
+
+  /// Looks at a partition whose scoreboard entry is `entry`.
+  mutating func look(
+    _ target: FetchTarget, slot: UInt32, _ entry: ScoreboardEntry, readCommitted: Bool,
+    _ limit: ReadLimit
+  ) -> FoundRecords {
+    if let error = Self.refusal(target, entry) { return FoundRecords(error) }
+    var found = FoundRecords()
+    found.highWatermark = entry.highWatermark
+    found.lastStableOffset = entry.lastStableOffset
+    found.logStartOffset = entry.logStartOffset
+    if let epoch = Self.divergence(target, entry) {
+      found.divergingEpoch = epoch
+      return found
+    }
+    let bound =
+      readCommitted
+      ? min(entry.lastStableOffset, entry.highWatermark)
+      : entry.highWatermark
+    guard target.fetchOffset < bound, limit.oneBatch || limit.bytes > 0 else { return found }
+    do {
+      try locate(&found, target, slot: slot, entry, bound: bound, limit)
+      return found
+    } catch .tooFar {
+      found.state = .opening
+      found.wantedOffset = target.fetchOffset
+      return found
+    } catch { return FoundRecords(.kafkaStorageError) }
+  }
+
+  /// The error of a request that does not fit the partition's state.
+  private static func refusal(_ target: FetchTarget, _ entry: ScoreboardEntry) -> ErrorCode? {
+    if entry.isOffline { return .kafkaStorageError }
+    if target.currentLeaderEpoch >= 0 {
+      if target.currentLeaderEpoch < entry.leaderEpoch { return .fencedLeaderEpoch }
+      if target.currentLeaderEpoch > entry.leaderEpoch { return .unknownLeaderEpoch }
+    }
+    // The end of an epoch that has not begun cannot be told.
+    if target.lastFetchedEpoch > entry.leaderEpoch { return .offsetOutOfRange }
+    let range = entry.logStartOffset...max(entry.logStartOffset, entry.logEndOffset)
+    if target.lastFetchedEpoch >= 0, target.fetchOffset > entry.logEndOffset { return nil }
+    return range.contains(target.fetchOffset) ? nil : .offsetOutOfRange
+  }
+
+  /// A single leader never truncates what it has published, so that no epoch ends below an offset
+  /// that was read, except beyond the log's end.
+  private static func divergence(_ target: FetchTarget, _ entry: ScoreboardEntry)
+    -> (epoch: Int32, endOffset: Int64)?
+  {
+    guard target.lastFetchedEpoch >= 0, target.fetchOffset > entry.logEndOffset else { return nil }
+    return (entry.leaderEpoch, entry.logEndOffset)
+  }
+
+  private mutating func locate(
+    _ found: inout FoundRecords, _ target: FetchTarget, slot: UInt32, _ entry: ScoreboardEntry,
+    bound: Int64, _ limit: ReadLimit
+  ) throws(SegmentFault) {
+    var offset = target.fetchOffset
+    // More than one turn only where compaction left a segment without records at its end.
+    while offset < bound {
+      guard
+        let segment = cache.find(
+          slot: slot, generation: entry.generation, offset: offset, entry)
+      else {
+        found.state = .opening
+        found.wantedOffset = offset
+        return
+      }
+      let end = try end(segment, entry, bound: bound)
+      if let start = try start(segment, offset, end), start < end {
+        found.segment = segment
+        found.position = start
+        found.count = try length(
+          segment, from: start, to: end, min(target.maxBytes, limit.bytes), limit.oneBatch)
+        if found.count == Int(end - start), segment.baseOffset == entry.segmentBaseOffset,
+          bound == entry.highWatermark
+        {
+          hints.remember(segment, offset: bound, position: end)
+        }
+        if found.count == 0 { found.segment = nil }
+        return
+      }
+      guard !segment.wasActive, segment.nextBaseOffset > offset else { return }
+      offset = segment.nextBaseOffset
+    }
+  }
+
+  /// Where reading must stop in the segment.
+  private func end(_ segment: CachedSegment, _ entry: ScoreboardEntry, bound: Int64)
+    throws(SegmentFault) -> Int64
+  {
+    let end = segment.readableEnd(entry)
+    guard bound < entry.highWatermark, bound < segment.nextBaseOffset else { return end }
+    // The last stable offset is the first one of a transaction, where a batch begins.
+    return try search.batch(segment, holding: bound, end: end)?.position ?? end
+  }
+
+  /// Where the batch that holds `offset` begins, or the first one after it.
+  private func start(_ segment: CachedSegment, _ offset: Int64, _ end: Int64)
+    throws(SegmentFault) -> Int64?
+  {
+    if offset <= segment.baseOffset { return 0 }
+    if let position = hints.position(segment, offset: offset) { return position }
+    return try search.batch(segment, holding: offset, end: end)?.position
+  }
+
+  /// How many bytes of whole batches from `start` fit.
+  private mutating func length(
+    _ segment: CachedSegment, from start: Int64, to end: Int64, _ max: Int, _ oneBatch: Bool
+  ) throws(SegmentFault) -> Int {
+    if end - start <= Int64(max) { return Int(end - start) }
+    let (boundary, next) = try search.boundary(
+      segment, from: start, limit: start + Int64(max), end: end)
+    if boundary > start {
+      if let next { hints.remember(segment, offset: next.baseOffset, position: boundary) }
+      return Int(boundary - start)
+    }
+    guard oneBatch, let next else { return 0 }
+    return Int(next.endPosition - start)
+  }
+}
