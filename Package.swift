@@ -124,7 +124,10 @@ let package = Package(
       ["Fetcher", "KafkaProtocol", "Records", "IPC", "Linux", "Model", "Service", logging]),
     tests(
       "CoordinatorTests",
-      ["Coordinator", "KafkaProtocol", "Records", "IPC", "Linux", "Model", "Configuration"]),
+      [
+        "Coordinator", "KafkaProtocol", "Records", "Compression", "IPC", "Linux", "Model",
+        "Configuration", "Service",
+      ]),
     tests(
       "CLITests", ["CLI", "KafkaProtocol", "Records", "Storage", "IPC", "Linux", "Model"]),
     tests(

@@ -16,6 +16,9 @@ extension BrokerConfiguration {
   /// The rack that clients are told, if any.
   public var brokerRack: String? { values.string("broker.rack") }
 
+  /// The directory below which the coordinator keeps its metadata.
+  public var metadataLogDir: String { values.string("metadata.log.dir") ?? logDirs[0] }
+
   // Connections and requests.
 
   /// nil leaves the size to the system.

@@ -131,8 +131,8 @@ extension BrokerKeys {
       "metadata.log.segment.bytes", 1_073_741_824, .atLeast(8_388_608),
       "Segments of the metadata log are at most this long."),
     .text(
-      .string, "metadata.log.dir", nil, .any, .readOnly, .accepted(.noController),
-      "The directory of the metadata log."),
+      .string, "metadata.log.dir", nil, .any, .readOnly, .used,
+      "The directory with the metadata; without it the first of log.dirs."),
     metadata(
       "metadata.log.max.record.bytes.between.snapshots", 20_971_520, .atLeast(1),
       "Bytes between snapshots of the metadata."),

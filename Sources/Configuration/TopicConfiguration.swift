@@ -15,6 +15,12 @@ public struct ConfigSynonym: Hashable, Sendable {
   public var name: String
   public var value: String?
   public var source: ConfigSource
+
+  public init(name: String, value: String?, source: ConfigSource) {
+    self.name = name
+    self.value = value
+    self.source = source
+  }
 }
 
 /// One configuration of a topic, resolved.

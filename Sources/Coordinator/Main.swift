@@ -1,4 +1,37 @@
+// sluice-coordinator: everything that is neither Produce nor Fetch. It decides which topics there
+// are, keeps groups and their offsets, and tells frontends and fetchers where partitions lie.
+
+import Configuration
+import IPC
+import Linux
+import Logging
+import Model
+import Service
+
 @main
 enum Main {
-  static func main() {}
+  static func main() {
+    ServiceMain.run(.coordinator) { context throws(ServiceFailure) in
+      let configuration = context.configuration
+      let metadata: MetadataLog
+      do throws(StoreError) {
+        let store = try SQLiteStore(directory: "\(configuration.metadataLogDir)/metadata")
+        metadata = try MetadataLog(store)
+        try register(configuration, metadata)
+      } catch { throw .system("\(error)") }
+      if let notice = configuration.notice { context.log.notice("\(notice)") }
+      try CoordinatorProcess(context, metadata: metadata).run()
+    }
+  }
+
+  /// Makes this broker known, and the cluster if it is new.
+  private static func register(
+    _ configuration: BrokerConfiguration, _ metadata: MetadataLog
+  ) throws(StoreError) {
+    var records: [MetadataRecord] = [.brokerUp(configuration.nodeId)]
+    if metadata.state.clusterId == nil { records.append(.clusterId(.random())) }
+    var failure: StoreError?
+    metadata.commit(records) { failure = $0 }
+    if let failure { throw failure }
+  }
 }

@@ -1,0 +1,252 @@
+// Groups and their log: appending, reading back at the start, and what a restart of the logwriter
+// means. Records gathered in one round of the loop travel as one batch per shard.
+
+import Compression
+import IPC
+import KafkaProtocol
+import Logging
+import Model
+import Records
+
+extension GroupCoordinator {
+  /// Records in one batch, unless those of one request are more.
+  private static var recordsPerBatchMax: Int { 2000 }
+
+  /// Has records of `group` appended; `then` is told when they are in the log and replayed.
+  func append(
+    _ records: [GroupRecord], group: String, then: @escaping (ErrorCode) -> Void
+  ) {
+    guard let index = shardIndex(group), shards[index].phase == .active else {
+      return then(.notCoordinator)
+    }
+    shards[index].waiting.append(GroupAppend(records: records, then: then))
+    shardsToFlush.insert(index)
+  }
+
+  /// Sends what the round has gathered.
+  func roundEnded() {
+    while let index = shardsToFlush.popFirst() { flush(index) }
+  }
+
+  private func flush(_ index: Int) {
+    guard topics.phase == .ready, let ref = slot(index) else { return }
+    while let batch = shards[index].takeWaiting(recordsMax: Self.recordsPerBatchMax) {
+      guard let bytes = encode(batch) else {
+        // A record that cannot be written, such as a member's name that is too long for its field.
+        finish(shards[index].answered(batch.number, baseOffset: nil), .unknownServerError)
+        continue
+      }
+      logs.append(ref, bytes) { [unowned self] entry in
+        // Lost: what became of it shows when the logwriter is back.
+        guard let entry else { return }
+        appended(index, batch.number, entry)
+      }
+    }
+  }
+
+  private func appended(_ index: Int, _ number: UInt64, _ entry: AppendedEntry) {
+    guard index < shards.count else { return }
+    let isAppended = entry.error == .none
+    let appends = shards[index].answered(number, baseOffset: isAppended ? entry.baseOffset : nil)
+    if !isAppended {
+      log.warning(
+        "group records could not be appended: \(entry.error)", metadata: ["partition": "\(index)"])
+    }
+    finish(appends, Self.clientError(entry.error))
+    if isAppended { watchExpiry() }
+  }
+
+  private func finish(_ appends: [GroupAppend], _ error: ErrorCode) {
+    for append in appends { append.then(error) }
+  }
+
+  /// What a client of a group is told about a failed append, as Kafka translates it.
+  private static func clientError(_ error: ErrorCode) -> ErrorCode {
+    switch error {
+    case .unknownTopicOrPartition, .notEnoughReplicas, .notEnoughReplicasAfterAppend,
+      .requestTimedOut:
+      .coordinatorNotAvailable
+    case .notLeaderOrFollower, .kafkaStorageError: .notCoordinator
+    case .messageTooLarge, .recordListTooLarge, .invalidFetchSize: .unknownServerError
+    default: error
+    }
+  }
+
+  private func encode(_ batch: GroupShard.Sent) -> [UInt8]? {
+    var builder = RecordBatchBuilder()
+    let nowMs = clock.wallMs
+    do throws(WireError) {
+      for append in batch.appends {
+        for record in append.records {
+          let (key, value) = try record.encoded()
+          builder.append(timestamp: nowMs, key: key, value: value)
+        }
+      }
+    } catch {
+      log.error("a group's record cannot be encoded: \(error)")
+      return nil
+    }
+    do throws(CompressionError) {
+      return try builder.build(compression: settings.compression) {
+        bytes throws(CompressionError) in
+        try Compression.compress(bytes, as: settings.compression)
+      }
+    } catch {
+      log.error("group records cannot be compressed: \(error)")
+      return nil
+    }
+  }
+
+  private func slot(_ index: Int) -> SlotRef? {
+    guard let topicId else { return nil }
+    return topics.placement.place(topicId, index).slot
+  }
+
+  // MARK: - The log comes and goes
+
+  /// Takes up the partitions of the offsets topic that have come into reach.
+  func takeUp() {
+    guard let topic = topics.state.topic(Self.topicName) else { return }
+    if topicId != topic.id {
+      drop(.notCoordinator)
+      topicId = topic.id
+      shards = (0..<topic.partitionCount).map { GroupShard(partition: Int32($0)) }
+    }
+    for index in shards.indices where shards[index].phase == .absent { load(index) }
+  }
+
+  /// The logwriter is back with all its logs.
+  func logWriterReady() {
+    if let awayTimer { timers.cancel(awayTimer) }
+    awayTimer = nil
+    for index in shards.indices where shards[index].phase != .absent { resume(index) }
+    takeUp()
+  }
+
+  func logWriterAway() {
+    for index in shards.indices where shards[index].phase == .loading { shards[index].clear() }
+    guard awayTimer == nil, shards.contains(where: { $0.phase == .active }) else { return }
+    awayTimer = timers.after(settings.awayMs) { [unowned self] in giveUpWaiting() }
+  }
+
+  /// The logwriter stays away: nobody is left waiting for it.
+  private func giveUpWaiting() {
+    awayTimer = nil
+    for index in shards.indices {
+      let isUnknown = !shards[index].sent.isEmpty
+      let unfinished = shards[index].takeUnfinished()
+      if isUnknown { reload(index, .coordinatorNotAvailable) }
+      finish(unfinished, .coordinatorNotAvailable)
+    }
+  }
+
+  /// Goes on with a shard that was active: the end of its log tells what got in.
+  private func resume(_ index: Int) {
+    guard let ref = slot(index), let entry = scoreboard.entry(ref),
+      let appended = shards[index].sentBatchesIn(logEndOffset: entry.logEndOffset)
+    else {
+      let unfinished = shards[index].takeUnfinished()
+      reload(index, .notCoordinator)
+      return finish(unfinished, .notCoordinator)
+    }
+    for _ in 0..<appended {
+      guard let batch = shards[index].sent.first else { break }
+      finish(
+        shards[index].answered(batch.number, baseOffset: shards[index].endOffset), .none)
+    }
+    shards[index].sendAgain()
+    shardsToFlush.insert(index)
+  }
+
+  /// Forgets a shard, to read its log anew when it can be reached.
+  private func reload(_ index: Int, _ error: ErrorCode) {
+    for group in shards[index].sessions.keys.sorted() {
+      perform(shards[index].sessions[group]?.abandon(error) ?? [], group)
+    }
+    shards[index].clear()
+  }
+
+  /// The offsets topic is gone, and all groups with it.
+  func drop(_ error: ErrorCode) {
+    for index in shards.indices {
+      let unfinished = shards[index].takeUnfinished()
+      reload(index, error)
+      finish(unfinished, error)
+    }
+    shards = []
+    topicId = nil
+    shardsToFlush = []
+  }
+
+  // MARK: - Reading the log back
+
+  private func load(_ index: Int) {
+    guard let topicId, let ref = slot(index), let entry = scoreboard.entry(ref),
+      !entry.isOffline
+    else { return }
+    shards[index].endOffset = entry.logEndOffset
+    if entry.logStartOffset >= entry.logEndOffset { return activate(index) }
+    shards[index].phase = .loading
+    let reader = PartitionReader(
+      logs, timers: timers, ref, from: entry.logStartOffset, to: entry.logEndOffset,
+      onBatch: { [unowned self] header, batch throws(PartitionReadError) in
+        guard isLoading(index, topicId) else { return .stop }
+        if header.isControlBatch { return .goOn }
+        try BatchRecords.forEach(header, batch) { record in
+          replay(record, index)
+          return .goOn
+        }
+        return .goOn
+      },
+      whenDone: { [unowned self] error in
+        guard isLoading(index, topicId) else { return }
+        loaded(index, error)
+      })
+    reader.start()
+  }
+
+  private func isLoading(_ index: Int, _ topicId: UUID128) -> Bool {
+    self.topicId == topicId && index < shards.count && shards[index].phase == .loading
+  }
+
+  private func replay(_ record: RecordView, _ index: Int) {
+    guard let key = record.key else { return }
+    do throws(WireError) {
+      guard
+        let record = try GroupRecord(key: [UInt8](key), value: record.value.map { [UInt8]($0) })
+      else { return }
+      shards[index].replay(record)
+    } catch {
+      log.warning(
+        "passed over a record of \(Self.topicName) that cannot be read: \(error)",
+        metadata: ["partition": "\(index)"])
+    }
+  }
+
+  private func loaded(_ index: Int, _ error: PartitionReadError?) {
+    if let error {
+      // Without the logwriter its return starts all over; otherwise someone has to look.
+      shards[index].clear()
+      if error != .lost {
+        log.error(
+          "groups cannot be loaded: \(error)",
+          metadata: ["topic": "\(Self.topicName)", "partition": "\(index)"])
+      }
+      return
+    }
+    activate(index)
+  }
+
+  private func activate(_ index: Int) {
+    shards[index].phase = .active
+    let nowMs = clock.wallMs
+    for (id, group) in shards[index].committed.groups.sorted(by: { $0.key < $1.key }) {
+      guard let stored = group.metadata else { continue }
+      var session = ClassicGroup(id: id, limits: settings.limits, stored: stored)
+      let actions = session.resume(nowMs: nowMs)
+      shards[index].sessions[id] = session
+      perform(actions, id)
+    }
+    watchExpiry()
+  }
+}

@@ -1,0 +1,232 @@
+// The process: its listening socket, its siblings, its loop. Everything that happens is handed to
+// the `Broker` or to `Peers`; what those need from the outside is implemented here.
+
+import IPC
+import KafkaProtocol
+import Linux
+import Logging
+import Model
+import Service
+
+/// What the loop watches.
+enum Source {
+  case listener
+  case greeting(Int)
+  case peer(UInt64)
+  case logWriter
+  case logWriterRetry
+  case timer(() -> Void)
+}
+
+final class CoordinatorProcess: EventHandler {
+  private let context: ServiceContext
+  private let loop: EventLoop<CoordinatorProcess>
+  private let metadata: MetadataLog
+  private let listener: SiblingListener<CoordinatorProcess>
+  private let logWriter:
+    SiblingLink<CoordinatorToLogWriter, LogWriterToCoordinator, CoordinatorProcess>
+  private let peers: Peers
+  private var scoreboard: AttachedScoreboard?
+  private var broker: Broker?
+  private var isReady = false
+
+  init(_ context: ServiceContext, metadata: MetadataLog) throws(ServiceFailure) {
+    self.context = context
+    self.metadata = metadata
+    do throws(Errno) {
+      loop = try EventLoop()
+      listener = try SiblingListener(
+        try Self.takeSocket(context), role: .coordinator, loop: loop, log: context.log,
+        source: .listener, greetingSource: { .greeting($0) })
+    } catch { throw ServiceFailure(error) }
+    logWriter = SiblingLink(
+      path: context.socketPath(SocketName.logwriter), edge: .coordinatorToLogWriter,
+      instance: context.instance, loop: loop, source: .logWriter, retrySource: .logWriterRetry)
+    peers = Peers(loop: loop, log: context.log)
+  }
+
+  /// `take` has an error of its own; the socket's absence is a mistake in how we were started.
+  private static func takeSocket(_ context: ServiceContext) throws(Errno) -> OwnedFD {
+    do { return try context.sockets.take("coordinator") } catch {
+      throw Errno(2, "LISTEN_FDNAMES", error.description)
+    }
+  }
+
+  /// Connects to the logwriter and works until it is told to stop.
+  func run() throws(ServiceFailure) {
+    let broker = Broker(
+      configuration: context.configuration, metadata: metadata, world: self, log: context.log)
+    self.broker = broker
+    connectToLogWriter()
+    do throws(Errno) { try loop.run(self) } catch { throw ServiceFailure(error) }
+    context.notifyStopping()
+    logWriter.close()
+    do throws(StoreError) { try metadata.close() } catch { throw .system("\(error)") }
+  }
+
+  // MARK: - Events
+
+  func ready(_ source: Source, _ readiness: Readiness) {
+    switch source {
+    case .listener: listener.accept { hello, socket in admit(hello, socket) }
+    case .greeting(let number):
+      listener.greeted(number) { hello, socket in admit(hello, socket) }
+    case .peer(let number):
+      peers.ready(number, readiness) { [unowned self] heard in hear(number, heard) }
+    case .logWriter: readLogWriter(readiness)
+    case .logWriterRetry, .timer: preconditionFailure("a timer is not a descriptor")
+    }
+  }
+
+  func expired(_ source: Source) {
+    switch source {
+    case .timer(let body): body()
+    case .logWriterRetry: connectToLogWriter()
+    case .listener, .greeting, .peer, .logWriter: preconditionFailure("not a timer")
+    }
+  }
+
+  func roundEnded() { broker?.groups.roundEnded() }
+
+  func stopRequested() { loop.stop() }
+
+  func reloadRequested() {
+    context.log.notice("the configuration is read at the start; restart to change it")
+  }
+
+  // MARK: - Siblings that connect to us
+
+  private func admit(_ hello: Hello, _ socket: consuming OwnedFD) {
+    guard let broker else { return }
+    switch hello.edge.from {
+    case .frontend: peers.addFrontend(socket, image: broker.topics.snapshot)
+    case .fetcher: peers.addFetcher(socket, image: broker.topics.snapshot)
+    case .admin: peers.addAdmin(socket)
+    case .logwriter, .coordinator: preconditionFailure("no such edge")
+    }
+  }
+
+  private func hear(_ number: UInt64, _ heard: Peers.Heard) {
+    guard let broker else { return }
+    switch heard {
+    case .request(let request): HandledApis.handle(request, channel: number, broker)
+    case .statistics(let statistics): peers.status.answered(number, statistics)
+    case .statusWanted: askForStatus(number, broker)
+    }
+  }
+
+  private func askForStatus(_ admin: UInt64, _ broker: Broker) {
+    let own = context.statistics([
+      .init("requests", broker.requestCount), .init("topics", UInt64(metadata.state.topicCount)),
+      .init("partitions", UInt64(metadata.state.partitionCount)),
+      .init("groups", UInt64(broker.groups.ids.count)),
+      .init("frontends", UInt64(peers.frontendCount)),
+      .init("fetchers", UInt64(peers.fetcherCount)),
+    ])
+    let asksLogWriter = logWriter.send(.reportStatistics)
+    peers.askForStatus(admin, own: own, logWriterToo: asksLogWriter)
+  }
+
+  // MARK: - The logwriter
+
+  private func connectToLogWriter() {
+    if let error = logWriter.open() {
+      context.log.debug("the logwriter cannot be reached yet: \(error)")
+    }
+  }
+
+  private func readLogWriter(_ readiness: Readiness) {
+    do throws(ChannelError) {
+      try logWriter.ready(readiness) {
+        [unowned self] message, descriptors throws(MessageError) in
+        try take(message, &descriptors)
+      }
+    } catch {
+      context.log.warning("the logwriter is gone: \(error)")
+      peers.status.lost(Peers.logWriterNumber)
+      broker?.topics.logWriterLost()
+      broker?.logs.lost()
+      scoreboard = nil
+    }
+  }
+
+  private func take(
+    _ message: LogWriterToCoordinator, _ descriptors: inout DescriptorList
+  ) throws(MessageError) {
+    guard let broker else { return }
+    switch message {
+    case .scoreboard:
+      guard let descriptor = descriptors.take() else { throw MessageError("no scoreboard") }
+      scoreboard = AttachedScoreboard(try ScoreboardReader(descriptor))
+    case .inventory(let states, let isLast):
+      guard scoreboard != nil else { throw MessageError("an inventory before the scoreboard") }
+      broker.topics.found(states, isLast: isLast)
+    case .partitionChanged(let state): broker.topics.changed(state)
+    case .statistics(let statistics):
+      peers.status.answered(Peers.logWriterNumber, statistics)
+    case .partitionsCreated, .partitionsDeleted, .appended, .segment, .segmentUnavailable,
+      .maxTimestamp:
+      try broker.logs.answered(message, &descriptors)
+    }
+    if !isReady, broker.topics.phase == .ready { becomeReady(broker) }
+  }
+
+  private func becomeReady(_ broker: Broker) {
+    isReady = true
+    let state = broker.topics.state
+    context.notifyReady(status: "\(state.topicCount) topics, \(state.partitionCount) partitions")
+    context.log.info(
+      "ready",
+      metadata: [
+        "topics": "\(state.topicCount)", "partitions": "\(state.partitionCount)",
+        "cluster": "\(broker.clusterId)",
+      ])
+  }
+}
+
+/// The scoreboard of the logwriter that is there.
+private final class AttachedScoreboard {
+  let reader: ScoreboardReader
+  init(_ reader: consuming ScoreboardReader) { self.reader = reader }
+}
+
+extension CoordinatorProcess: ReplyPort {
+  func answer<Response: WireResponse>(_ response: Response, to reply: Reply) {
+    var writer = WireWriter()
+    do throws(WireError) {
+      try writer.writeResponse(
+        response, version: reply.apiVersion, correlationId: reply.correlationId)
+    } catch {
+      return refuse(reply, "its response cannot be encoded: \(error)")
+    }
+    peers.send(
+      .response(connection: reply.connection, request: reply.request, frame: writer.bytes),
+      toFrontend: reply.channel)
+  }
+
+  func refuse(_ reply: Reply, _ reason: String) {
+    peers.send(
+      .refused(connection: reply.connection, request: reply.request, reason: reason),
+      toFrontend: reply.channel)
+  }
+}
+
+extension CoordinatorProcess: TimerPort, ClockPort {
+  func after(_ afterMs: Int64, _ body: @escaping () -> Void) -> TimerID {
+    loop.schedule(afterMs: afterMs, .timer(body))
+  }
+
+  func cancel(_ timer: TimerID) { loop.cancel(timer) }
+
+  var wallMs: Int64 { Clock.wallMs() }
+}
+
+extension CoordinatorProcess: LogWriterPort, ScoreboardPort, ImagePort {
+  func send(_ message: CoordinatorToLogWriter) -> Bool { logWriter.send(message) }
+
+  func entry(_ ref: SlotRef) -> ScoreboardEntry? {
+    scoreboard?.reader.entry(ref.slot, generation: ref.generation)
+  }
+
+  func publish(_ update: ImageUpdate) { peers.publish(update) }
+}

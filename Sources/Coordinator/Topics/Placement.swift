@@ -1,0 +1,74 @@
+// Where the partitions of topics lie at this moment: what the logwriter answered. Soft state: a new
+// logwriter means new places.
+
+import IPC
+import Model
+
+/// What is known of one partition's log.
+enum PartitionPlace: Equatable {
+  /// The logwriter has not answered yet.
+  case pending
+  case open(SlotRef)
+  /// It cannot be used; the text is for people.
+  case failed(ErrorCode, String)
+
+  init(_ state: PartitionState) {
+    self =
+      state.error == .none && state.slot != PartitionImage.noSlot
+      ? .open(SlotRef(slot: state.slot, generation: state.generation))
+      : .failed(
+        state.error == .none ? .kafkaStorageError : state.error, state.detail)
+  }
+
+  var slot: SlotRef? { if case .open(let ref) = self { ref } else { nil } }
+}
+
+struct Placement: Equatable {
+  private var places: [UUID128: [PartitionPlace]] = [:]
+
+  /// The place of a partition of a topic that exists.
+  func place(_ id: UUID128, _ partition: Int) -> PartitionPlace {
+    guard let topic = places[id], partition < topic.count else { return .pending }
+    return topic[partition]
+  }
+
+  /// Makes room for the partitions of a topic, keeping what is known.
+  mutating func expect(_ topic: Topic) {
+    let known = places[topic.id] ?? []
+    places[topic.id] =
+      known + Array(repeating: .pending, count: max(0, topic.partitionCount - known.count))
+  }
+
+  /// Takes an answer over; false when the partition is not expected (deleted meanwhile).
+  mutating func set(_ state: PartitionState) -> Bool {
+    let partition = Int(state.name.partition)
+    guard let topic = places[state.name.topicId], topic.indices.contains(partition) else {
+      return false
+    }
+    places[state.name.topicId]?[partition] = PartitionPlace(state)
+    return true
+  }
+
+  mutating func forget(_ id: UUID128) { places[id] = nil }
+
+  /// All partitions of the topic have been answered.
+  func isSettled(_ id: UUID128) -> Bool { places[id]?.contains(.pending) == false }
+
+  /// The first partition that failed, if one did.
+  func failure(_ id: UUID128) -> (error: ErrorCode, detail: String)? {
+    for case .failed(let error, let detail) in places[id] ?? [] { return (error, detail) }
+    return nil
+  }
+
+  func image(_ topic: Topic, maxMessageBytes: Int32) -> TopicImage {
+    let known = places[topic.id] ?? []
+    return TopicImage(
+      name: topic.name, id: topic.id, maxMessageBytes: maxMessageBytes,
+      partitions: topic.leaderEpochs.enumerated().map { index, leaderEpoch in
+        let ref = index < known.count ? known[index].slot : nil
+        return PartitionImage(
+          slot: ref?.slot ?? PartitionImage.noSlot, generation: ref?.generation ?? 0,
+          leaderEpoch: leaderEpoch)
+      })
+  }
+}

@@ -1,0 +1,305 @@
+// Topics from the decision to the open log: records what is decided in the metadata, has the
+// logwriter create, take up and delete logs, and publishes the image before anyone is answered.
+//
+// A decision is durable before the logwriter hears of it. What the logwriter did not do because it
+// or we went away is done when both are back: `reconcile` compares its inventory with the metadata.
+
+import IPC
+import Linux
+import Logging
+import Model
+import Service
+
+/// What became of new topics or partitions.
+enum PlacementOutcome: Equatable {
+  case placed
+  case failed(ErrorCode, String)
+  case timedOut
+}
+
+final class TopicKeeper {
+  /// Whether questions about logs can be asked.
+  enum Phase: Equatable {
+    /// No logwriter, or it has not told its inventory yet.
+    case away
+    /// It is taking up the logs that we know.
+    case takingUp(batchesLeft: Int)
+    case ready
+  }
+
+  let metadata: MetadataLog
+  let configs: TopicConfigs
+  private let logs: LogConversation
+  private unowned let images: any ImagePort
+  private unowned let timers: any TimerPort
+  private let log: Log
+  private(set) var placement = Placement()
+  private(set) var phase = Phase.away
+  private(set) var epoch: UInt64 = 0
+  private var inventory: [PartitionName] = []
+  private var waits: [UInt64: PlacementWait] = [:]
+  private var lastWait: UInt64 = 0
+  /// Called when the logwriter has taken up all logs.
+  var whenReady: () -> Void = {}
+  /// Called when the logwriter is gone.
+  var whenAway: () -> Void = {}
+  /// Called when partitions have found their place, after the image was published.
+  var whenPlaced: () -> Void = {}
+  /// Called after topics were deleted.
+  var whenDeleted: ([Topic]) -> Void = { _ in }
+
+  /// Partitions in one message to the logwriter.
+  private static let batchMax = 4096
+
+  init(
+    metadata: MetadataLog, configs: TopicConfigs, logs: LogConversation, images: any ImagePort,
+    timers: any TimerPort, log: Log
+  ) {
+    self.metadata = metadata
+    self.configs = configs
+    self.logs = logs
+    self.images = images
+    self.timers = timers
+    self.log = log
+  }
+
+  var state: MetadataState { metadata.state }
+
+  /// The whole image, for someone who has none.
+  var snapshot: ImageUpdate {
+    ImageUpdate(
+      epoch: epoch, isSnapshot: true, topics: state.topicsInOrder.map(image), removed: [])
+  }
+
+  // MARK: - The logwriter comes and goes
+
+  func found(_ states: [PartitionState], isLast: Bool) {
+    inventory += states.map(\.name)
+    if !isLast { return }
+    let found = inventory
+    inventory = []
+    reconcile(found)
+  }
+
+  func logWriterLost() {
+    phase = .away
+    inventory = []
+    whenAway()
+  }
+
+  /// The logwriter reports a partition on its own account.
+  func changed(_ partition: PartitionState) {
+    guard let topic = state.topic(id: partition.name.topicId), placement.set(partition) else {
+      return
+    }
+    report(partition)
+    publish([topic])
+    settle()
+  }
+
+  private func reconcile(_ found: [PartitionName]) {
+    let plan: Reconciliation
+    do throws(StoreError) {
+      plan = try Reconciliation(state, found, wasDeleted: metadata.wasDeleted)
+    } catch {
+      log.error("cannot compare the logs on disk with the metadata: \(error)")
+      return
+    }
+    for stray in plan.strays {
+      log.warning(
+        "left alone: a log that belongs to no topic, while another topic has its name",
+        metadata: ["topic": "\(stray.topic)", "partition": "\(stray.partition)"])
+    }
+    let records =
+      plan.adopted.map { MetadataRecord.topic($0) }
+      + plan.finished.map { MetadataRecord.deletionFinished($0) }
+    if records.isEmpty { return takeUp(plan) }
+    metadata.commit(records) { error in
+      if let error {
+        log.error("cannot record the topics found on disk: \(error)")
+        return
+      }
+      for topic in plan.adopted {
+        log.notice(
+          "adopted a topic found on disk",
+          metadata: ["topic": "\(topic.name)", "partitions": "\(topic.partitionCount)"])
+      }
+      takeUp(plan)
+    }
+  }
+
+  private func takeUp(_ plan: Reconciliation) {
+    placement = Placement()
+    for id in Set(plan.deleted.map(\.topicId)) {
+      deleteLogs(id, plan.deleted.filter { $0.topicId == id })
+    }
+    let topics = state.topicsInOrder
+    let all = topics.flatMap { specs($0, from: 0) }
+    phase = .takingUp(batchesLeft: (all.count + Self.batchMax - 1) / Self.batchMax)
+    for topic in topics { placement.expect(topic) }
+    if all.isEmpty { return becomeReady() }
+    ask(all) { [unowned self] answered in
+      guard case .takingUp(let left) = phase, answered else { return }
+      phase = .takingUp(batchesLeft: left - 1)
+      if left == 1 { becomeReady() }
+    }
+  }
+
+  private func becomeReady() {
+    phase = .ready
+    epoch += 1
+    images.publish(snapshot)
+    settle()
+    whenReady()
+  }
+
+  // MARK: - Topics come, grow and go
+
+  /// Records new topics, or topics with more partitions, in one transaction, and has their logs
+  /// created. `then` is told of each topic id when its logs are there, or after `timeoutMs`.
+  func put(
+    _ topics: [Topic], timeoutMs: Int64,
+    then: @escaping (Result<[UUID128: PlacementOutcome], StoreError>) -> Void
+  ) {
+    let before = Dictionary(
+      uniqueKeysWithValues: topics.map { ($0.id, state.topic(id: $0.id)?.partitionCount ?? 0) })
+    metadata.commit(topics.map { .topic($0) }) { error in
+      if let error { return then(.failure(error)) }
+      for topic in topics { placement.expect(topic) }
+      wait(for: topics, timeoutMs: timeoutMs) { then(.success($0)) }
+      // Without a logwriter the reconciliation will do it.
+      if phase == .away { return }
+      ask(topics.flatMap { specs($0, from: before[$0.id] ?? 0) }) { [unowned self] answered in
+        if !answered { return }
+        publish(topics)
+        settle()
+      }
+    }
+  }
+
+  /// Records that topics are deleted and has their logs deleted; `then` need not wait for the logs.
+  func delete(_ topics: [Topic], then: (StoreError?) -> Void) {
+    let deleted = topics.map {
+      DeletedTopic(id: $0.id, name: $0.name, partitionCount: $0.partitionCount)
+    }
+    metadata.commit(deleted.map { .topicDeleted($0) }) { error in
+      if let error { return then(error) }
+      for topic in topics { placement.forget(topic.id) }
+      epoch += 1
+      images.publish(
+        ImageUpdate(epoch: epoch, isSnapshot: false, topics: [], removed: topics.map(\.id)))
+      if phase != .away {
+        for topic in deleted { deleteLogs(topic.id, topic.partitionNames) }
+      }
+      settle()
+      whenDeleted(topics)
+      then(nil)
+    }
+  }
+
+  private func deleteLogs(_ id: UUID128, _ names: [PartitionName]) {
+    logs.deletePartitions(names) { [unowned self] states in
+      guard let states else { return }
+      if let failed = states.first(where: { !Self.isGone($0) }) {
+        log.error(
+          "a log could not be deleted; the next logwriter will be asked again: \(failed.detail)",
+          metadata: ["topic": "\(failed.name.topic)", "partition": "\(failed.name.partition)"])
+        return
+      }
+      guard state.deletions[id] != nil else { return }
+      metadata.commit([.deletionFinished(id)]) { error in
+        if let error { log.error("cannot record the end of a deletion: \(error)") }
+      }
+    }
+  }
+
+  private static func isGone(_ state: PartitionState) -> Bool {
+    state.error == .none || state.error == .unknownTopicOrPartition
+      || state.error == .unknownTopicId
+  }
+
+  // MARK: - Asking and telling
+
+  private func specs(_ topic: Topic, from first: Int) -> [PartitionSpec] {
+    let config = configs.logConfig(topic.configs)
+    return (first..<max(first, topic.partitionCount)).map {
+      PartitionSpec(
+        name: topic.partitionName($0), config: config, leaderEpoch: topic.leaderEpochs[$0])
+    }
+  }
+
+  /// Has logs created or taken up, in as many messages as it takes; `then` follows each one.
+  private func ask(_ specs: [PartitionSpec], then: @escaping (Bool) -> Void) {
+    for start in stride(from: 0, to: specs.count, by: Self.batchMax) {
+      logs.createPartitions(Array(specs[start..<min(start + Self.batchMax, specs.count)])) {
+        [unowned self] states in
+        for state in states ?? [] where placement.set(state) { report(state) }
+        then(states != nil)
+      }
+    }
+  }
+
+  private func report(_ state: PartitionState) {
+    if state.error == .none { return }
+    log.error(
+      "a partition cannot be used: \(state.error) \(state.detail)",
+      metadata: ["topic": "\(state.name.topic)", "partition": "\(state.name.partition)"])
+  }
+
+  private func image(_ topic: Topic) -> TopicImage {
+    placement.image(
+      topic, maxMessageBytes: configs.logConfig(topic.configs).maxMessageBytes)
+  }
+
+  private func publish(_ topics: [Topic]) {
+    let current = topics.compactMap { state.topic(id: $0.id) }
+    if current.isEmpty { return }
+    epoch += 1
+    images.publish(
+      ImageUpdate(epoch: epoch, isSnapshot: false, topics: current.map(image), removed: []))
+    if phase == .ready { whenPlaced() }
+  }
+
+  // MARK: - Waiting for logs
+
+  private struct PlacementWait {
+    var ids: [UUID128]
+    var timer: TimerID
+    var then: ([UUID128: PlacementOutcome]) -> Void
+  }
+
+  private func wait(
+    for topics: [Topic], timeoutMs: Int64, then: @escaping ([UUID128: PlacementOutcome]) -> Void
+  ) {
+    lastWait += 1
+    let number = lastWait
+    let timer = timers.after(timeoutMs) { [unowned self] in finish(number) }
+    waits[number] = PlacementWait(ids: topics.map(\.id), timer: timer, then: then)
+  }
+
+  /// Answers those whose topics have all been placed, failed or deleted. While logs are being taken
+  /// up nobody is: the image is published in the end.
+  private func settle() {
+    if case .takingUp = phase { return }
+    for (number, wait) in waits.sorted(by: { $0.key < $1.key })
+    where wait.ids.allSatisfy({ placement.isSettled($0) || state.topic(id: $0) == nil }) {
+      finish(number)
+    }
+  }
+
+  private func finish(_ number: UInt64) {
+    guard let wait = waits.removeValue(forKey: number) else { return }
+    timers.cancel(wait.timer)
+    var outcomes: [UUID128: PlacementOutcome] = [:]
+    for id in wait.ids {
+      if state.topic(id: id) == nil {
+        outcomes[id] = .failed(.unknownTopicOrPartition, "The topic was deleted meanwhile.")
+      } else if let failure = placement.failure(id) {
+        outcomes[id] = .failed(failure.error, failure.detail)
+      } else {
+        outcomes[id] = placement.isSettled(id) ? .placed : .timedOut
+      }
+    }
+    wait.then(outcomes)
+  }
+}
