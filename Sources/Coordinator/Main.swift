@@ -24,14 +24,12 @@ enum Main {
     }
   }
 
-  /// Makes this broker known, and the cluster if it is new.
+  /// Makes this broker known.
   private static func register(
     _ configuration: BrokerConfiguration, _ metadata: MetadataLog
   ) throws(StoreError) {
-    var records: [MetadataRecord] = [.brokerUp(configuration.nodeId)]
-    if metadata.state.clusterId == nil { records.append(.clusterId(.random())) }
     var failure: StoreError?
-    metadata.commit(records) { failure = $0 }
+    metadata.commit([.brokerUp(configuration.nodeId)]) { failure = $0 }
     if let failure { throw failure }
   }
 }

@@ -52,11 +52,6 @@ final class FakeWorld {
     self.store = store
     self.logWriter = logWriter
     metadata = try MetadataLog(store)
-    if metadata.state.clusterId == nil {
-      metadata.commit([.clusterId(UUID128(high: 1, low: 2))]) { error in
-        if let error { Issue.record(error) }
-      }
-    }
     if connect { self.connect() }
   }
 
@@ -71,6 +66,7 @@ final class FakeWorld {
   /// The logwriter comes: scoreboard and inventory, then it answers.
   func connect() {
     isConnected = true
+    broker.topics.belongs(toCluster: "cluster")
     broker.topics.found(logWriter.inventory, isLast: true)
     deliver()
   }

@@ -51,7 +51,7 @@ final class Broker {
 
   var nodeId: Int32 { configuration.nodeId }
 
-  var clusterId: String { topics.state.clusterId?.description ?? "" }
+  var clusterId: String { topics.state.clusterId ?? "" }
 
   /// The address of this broker for the client of a request.
   func advertised(to context: RequestContext) -> (host: String, port: Int32) {

@@ -83,7 +83,7 @@ enum ListOffsetsApi {
       then(
         Answer(
           partitionIndex: at.partition, timestamp: timestampMs, offset: offset,
-          leaderEpoch: offset < 0 ? -1 : leaderEpoch))
+          leaderEpoch: offset < 0 || context.version < 4 ? -1 : leaderEpoch))
     }
     let end =
       request.replicaId >= 0

@@ -104,7 +104,7 @@ enum MetadataApi {
             nodeId: broker.nodeId, host: address.host, port: address.port,
             rack: broker.configuration.brokerRack)
         ],
-        clusterId: broker.clusterId, controllerId: broker.nodeId, topics: topics,
+        clusterId: broker.topics.state.clusterId, controllerId: broker.nodeId, topics: topics,
         clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
           ? AuthorizedOperations.ofCluster : AuthorizedOperations.omitted),
       to: context.reply)

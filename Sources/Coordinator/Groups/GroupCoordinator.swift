@@ -67,9 +67,16 @@ final class GroupCoordinator {
     switch shards[index].phase {
     case .active: return .none
     case .loading: return .coordinatorLoadInProgress
-    // A logwriter that is away comes back: clients wait best when they believe we are loading.
-    case .absent: return topics.phase == .ready ? .notCoordinator : .coordinatorLoadInProgress
+    case .absent: return isComing(index) ? .coordinatorLoadInProgress : .notCoordinator
     }
+  }
+
+  /// A shard whose log is not open yet: the logwriter is away or recovers it. Clients wait best when
+  /// they believe that we are loading.
+  private func isComing(_ index: Int) -> Bool {
+    guard topics.phase == .ready, let topicId else { return true }
+    guard case .failed(let error, _) = topics.placement.place(topicId, index) else { return false }
+    return error == .leaderNotAvailable
   }
 
   func session(_ group: String) -> ClassicGroup? {

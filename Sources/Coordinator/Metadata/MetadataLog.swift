@@ -15,7 +15,7 @@ final class MetadataLog {
   init(_ store: any MetadataStore) throws(StoreError) {
     self.store = store
     if let node = try store.node(MetadataRecord.clusterPath) {
-      take(node, .clusterId(try NodeValue.id(node)))
+      take(node, .clusterId(String(decoding: node.value, as: UTF8.self)))
     }
     if let node = try store.node(MetadataRecord.producerIdsPath) {
       take(node, .producerIdsReserved(next: try NodeValue.number(node)))

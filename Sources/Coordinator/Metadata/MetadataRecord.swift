@@ -1,7 +1,7 @@
 // What can happen to the metadata. A record is at once a change of nodes in the store and a change
 // of the state in memory; at start-up the nodes are turned into the records that made them.
 //
-//   /cluster            the cluster id, 16 bytes
+//   /cluster            the cluster id as text, once it is known
 //   /producer-ids       the first producer id that was never given away, i64
 //   /brokers/<id>       ephemeral: this broker is up
 //   /topics/<name>      a topic: format u8, id, leader epochs, configs
@@ -14,7 +14,7 @@ import Linux
 import Model
 
 enum MetadataRecord: Equatable {
-  case clusterId(UUID128)
+  case clusterId(String)
   /// Producer ids below `next` are given away or about to be.
   case producerIdsReserved(next: Int64)
   /// A topic that is new or has changed, whole.
@@ -44,7 +44,7 @@ enum MetadataRecord: Equatable {
     }
     func drop(_ path: NodePath) -> NodeChange { .delete(path, version: version(path) ?? -1) }
     switch self {
-    case .clusterId(let id): return [put(Self.clusterPath, NodeValue.encode(id))]
+    case .clusterId(let id): return [put(Self.clusterPath, Array(id.utf8))]
     case .producerIdsReserved(let next):
       return [put(Self.producerIdsPath, NodeValue.encode(next))]
     case .topic(let topic): return [put(Self.topicPath(topic.name), NodeValue.encode(topic))]
@@ -64,12 +64,6 @@ enum MetadataRecord: Equatable {
 /// means a damaged store: the coordinator does not start on it.
 enum NodeValue {
   private static let topicFormat: UInt8 = 1
-
-  static func encode(_ id: UUID128) -> [UInt8] {
-    var writer = MessageWriter()
-    writer.put(id)
-    return writer.bytes
-  }
 
   static func encode(_ number: Int64) -> [UInt8] {
     var writer = MessageWriter()
@@ -94,10 +88,6 @@ enum NodeValue {
     writer.put(topic.name)
     writer.put(UInt32(topic.partitionCount))
     return writer.bytes
-  }
-
-  static func id(_ node: StoredNode) throws(StoreError) -> UUID128 {
-    try decode(node) { reader throws(MessageError) in try reader.uuid() }
   }
 
   static func number(_ node: StoredNode) throws(StoreError) -> Int64 {

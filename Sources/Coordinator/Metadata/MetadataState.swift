@@ -4,7 +4,8 @@
 import Model
 
 struct MetadataState: Equatable {
-  private(set) var clusterId: UUID128?
+  /// The one in `meta.properties` of the first logwriter that came.
+  private(set) var clusterId: String?
   /// The first producer id that no block holds.
   private(set) var nextProducerId: Int64 = 0
   private(set) var topicsByName: [String: Topic] = [:]

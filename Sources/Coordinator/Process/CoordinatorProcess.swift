@@ -155,9 +155,10 @@ final class CoordinatorProcess: EventHandler {
   ) throws(MessageError) {
     guard let broker else { return }
     switch message {
-    case .scoreboard:
+    case .scoreboard(let clusterId):
       guard let descriptor = descriptors.take() else { throw MessageError("no scoreboard") }
       scoreboard = AttachedScoreboard(try ScoreboardReader(descriptor))
+      broker.topics.belongs(toCluster: clusterId)
     case .inventory(let states, let isLast):
       guard scoreboard != nil else { throw MessageError("an inventory before the scoreboard") }
       broker.topics.found(states, isLast: isLast)

@@ -73,6 +73,19 @@ final class TopicKeeper {
 
   // MARK: - The logwriter comes and goes
 
+  /// The log directories belong to this cluster: ours too, if we have none.
+  func belongs(toCluster id: String) {
+    if let known = state.clusterId {
+      if known != id {
+        log.error("the log directories belong to cluster \(id), the metadata to \(known)")
+      }
+      return
+    }
+    metadata.commit([.clusterId(id)]) { error in
+      if let error { log.error("the cluster id cannot be recorded: \(error)") }
+    }
+  }
+
   func found(_ states: [PartitionState], isLast: Bool) {
     inventory += states.map(\.name)
     if !isLast { return }
@@ -240,7 +253,8 @@ final class TopicKeeper {
   }
 
   private func report(_ state: PartitionState) {
-    if state.error == .none { return }
+    // One that is being recovered is reported again when it is open.
+    if state.error == .none || state.error == .leaderNotAvailable { return }
     log.error(
       "a partition cannot be used: \(state.error) \(state.detail)",
       metadata: ["topic": "\(state.name.topic)", "partition": "\(state.name.partition)"])
