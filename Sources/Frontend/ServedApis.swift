@@ -7,9 +7,9 @@ enum ServedApis {
   /// In the order of their keys.
   static let keys: [ApiKey] = [
     .produce, .fetch, .listOffsets, .metadata, .offsetCommit, .offsetFetch, .findCoordinator,
-    .joinGroup, .heartbeat, .leaveGroup, .syncGroup, .apiVersions, .createTopics, .deleteTopics,
-    .initProducerId, .describeConfigs, .createPartitions, .describeCluster,
-    .describeTopicPartitions,
+    .joinGroup, .heartbeat, .leaveGroup, .syncGroup, .describeGroups, .listGroups, .apiVersions,
+    .createTopics, .deleteTopics, .initProducerId, .describeConfigs, .createPartitions,
+    .deleteGroups, .offsetDelete, .describeCluster, .describeTopicPartitions,
   ]
 
   private static let isServed: [Bool] = {
@@ -18,16 +18,20 @@ enum ServedApis {
     return table
   }()
 
-  /// Whether a request is served.
+  /// Whether a request is served. Produce is told of from version 0 on though versions below 3 are
+  /// not served: librdkafka before 2.12 takes a higher minimum for a broker without the features
+  /// that it needs to compress (KAFKA-18659).
   static func serves(_ apiKey: ApiKey, version: Int16) -> Bool {
     let key = Int(apiKey.rawValue)
     return key < isServed.count && isServed[key] && apiKey.validVersions.contains(version)
+      && toldVersions(apiKey).contains(version)
   }
 
-  /// The versions that ApiVersions tells. Produce is told from version 0 on though versions below
-  /// 3 are not served: librdkafka before 2.12 takes a higher minimum for a broker without the
-  /// features that it needs to compress (KAFKA-18659).
+  /// The versions that ApiVersions tells: those that Kafka 4.1 announces.
   static func toldVersions(_ apiKey: ApiKey) -> ClosedRange<Int16> {
-    apiKey == .produce ? 0...apiKey.validVersions.upperBound : apiKey.validVersions
+    guard let versions = apiKey.advertisedVersions else {
+      preconditionFailure("an API that is served is announced")
+    }
+    return versions
   }
 }

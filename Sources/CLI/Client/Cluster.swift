@@ -33,8 +33,7 @@ final class Cluster {
       MetadataRequest(
         topics: topics.map { $0.map { .init(name: $0) } }, allowAutoTopicCreation: create))
     for broker in response.brokers {
-      let host = broker.host.contains(":") ? "[\(broker.host)]" : broker.host
-      addressByNode[broker.nodeId] = "\(host):\(broker.port)"
+      addressByNode[broker.nodeId] = Self.address(broker.host, broker.port)
     }
     return response
   }
@@ -54,12 +53,13 @@ final class Cluster {
   /// The broker that coordinates a consumer group.
   func coordinator(ofGroup group: String) throws(ClientError) -> BrokerConnection {
     let found = try any().request(
-      FindCoordinatorRequest(key: group, keyType: 0, coordinatorKeys: [group]), highest: 4)
-    guard let coordinator = found.coordinators.first else {
-      throw .refused(.coordinatorNotAvailable, about: "group \(group)", message: nil)
-    }
-    try coordinator.errorCode.require("group \(group)", coordinator.errorMessage)
-    return try connection("\(coordinator.host):\(coordinator.port)")
+      FindCoordinatorRequest(key: group, keyType: 0), highest: 3)
+    try found.errorCode.require("group \(group)", found.errorMessage)
+    return try connection(Self.address(found.host, found.port))
+  }
+
+  private static func address(_ host: String, _ port: Int32) -> String {
+    host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
   }
 
   private func connection(_ address: String) throws(ClientError) -> BrokerConnection {

@@ -39,7 +39,7 @@ final class GroupConsumer {
       if try consume(partitions, coordinator, printer) { break }
     }
     _ = try coordinator.request(
-      LeaveGroupRequest(groupId: group, memberId: memberId, members: [.init(memberId: memberId)]))
+      LeaveGroupRequest(groupId: group, memberId: memberId), highest: 2)
   }
 
   /// Joins and returns the partitions this member was given.
@@ -164,11 +164,10 @@ final class GroupConsumer {
     if partitions.isEmpty { return [:] }
     let fetched = try coordinator.request(
       OffsetFetchRequest(
-        groupId: group, topics: [.init(name: topic, partitionIndexes: partitions)],
-        groups: [.init(groupId: group, topics: [.init(name: topic, partitionIndexes: partitions)])]),
-      highest: 9)
+        groupId: group, topics: [.init(name: topic, partitionIndexes: partitions)]), highest: 7)
+    try fetched.errorCode.require("group \(group)")
     var offsets: [Int32: Int64] = [:]
-    for partition in fetched.groups.flatMap(\.topics).flatMap(\.partitions) {
+    for partition in fetched.topics.flatMap(\.partitions) {
       try partition.errorCode.require("\(topic)-\(partition.partitionIndex)")
       if partition.committedOffset >= 0 {
         offsets[partition.partitionIndex] = partition.committedOffset

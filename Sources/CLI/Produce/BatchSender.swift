@@ -43,7 +43,8 @@ struct BatchSender {
     }
     if partitions.isEmpty { throw .refused(.leaderNotAvailable, about: self.topic, message: nil) }
     if acks == -1 {
-      let answer = try cluster.any().request(InitProducerIdRequest(transactionTimeoutMs: 60_000))
+      let answer = try cluster.any().request(
+        InitProducerIdRequest(transactionalId: nil, transactionTimeoutMs: 60_000))
       try answer.errorCode.require("producer id")
       producer = (answer.producerId, answer.producerEpoch)
     }

@@ -86,9 +86,7 @@ struct DeleteTopicsCommand: ParsableCommand {
   func run() throws {
     try Command.run { () throws(ClientError) in
       let response = try broker.cluster().any().request(
-        DeleteTopicsRequest(
-          topics: names.map { .init(name: $0) }, topicNames: names, timeoutMs: 30_000),
-        waitMs: 30_000)
+        DeleteTopicsRequest(topicNames: names, timeoutMs: 30_000), highest: 5, waitMs: 30_000)
       for topic in response.responses {
         let name = topic.name ?? "\(topic.topicId)"
         try topic.errorCode.require(name, topic.errorMessage)
