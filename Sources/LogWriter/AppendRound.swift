@@ -63,8 +63,10 @@ struct AppendRound {
   /// - Parameters:
   ///   - frontend: the peer of a number, nil when it is gone.
   ///   - broken: a frontend whose entry is no batch, and which rule it broke.
+  ///   - failed: a log that could not be written.
   mutating func write(
-    to store: LogStore, frontend: (Int) -> FrontendPeer?, broken: (Int, String) -> Void
+    to store: LogStore, frontend: (Int) -> FrontendPeer?, broken: (Int, String) -> Void,
+    failed: (PartitionLog, StorageError) -> Void
   ) {
     let nowMs = Clock.wallMs()
     for slot in slots {
@@ -78,7 +80,7 @@ struct AppendRound {
           index = pending[Int(index)].next
         }
         guard let log = store.log(slot: slot, generation: generation) else { continue }
-        writeRun(start, upTo: index, log, nowMs, frontend, broken)
+        writeRun(start, upTo: index, log, nowMs, frontend, broken, failed)
         store.markChanged(slot)
       }
     }
@@ -93,23 +95,28 @@ struct AppendRound {
 
   private mutating func writeRun(
     _ start: Int32, upTo end: Int32, _ log: PartitionLog, _ nowMs: Int64,
-    _ frontend: (Int) -> FrontendPeer?, _ broken: (Int, String) -> Void
+    _ frontend: (Int) -> FrontendPeer?, _ broken: (Int, String) -> Void,
+    _ failed: (PartitionLog, StorageError) -> Void
   ) {
     var index = start
-    while index != end {
-      let item = pending[Int(index)]
-      pending[Int(index)].answer.logStartOffset = log.logStartOffset
-      if let peer = frontend(item.frontend) {
-        if let bytes = peer.slab?.bytes(offset: item.entry.offset, length: item.entry.length) {
-          stage(bytes, Int(index), log, nowMs, broken)
-        } else {
-          broken(item.frontend, "an append outside its slab")
+    do throws(StorageError) {
+      while index != end {
+        let item = pending[Int(index)]
+        pending[Int(index)].answer.logStartOffset = log.logStartOffset
+        if let peer = frontend(item.frontend) {
+          if let bytes = peer.slab?.bytes(offset: item.entry.offset, length: item.entry.length) {
+            try stage(bytes, Int(index), log, nowMs, broken)
+          } else {
+            broken(item.frontend, "an append outside its slab")
+          }
         }
+        index = item.next
       }
-      index = item.next
-    }
-    do throws(StorageError) { try log.commit() } catch {
-      // What was not written is found below by its offset.
+      try log.commit()
+    } catch {
+      // Nothing more of this run is tried: a later batch must not take the offset of a lost one.
+      failed(log, error)
+      refuse(index, upTo: end)
     }
     commits += 1
     settle(start, upTo: end, log)
@@ -118,25 +125,29 @@ struct AppendRound {
   private mutating func stage(
     _ bytes: UnsafeRawBufferPointer, _ index: Int, _ log: PartitionLog, _ nowMs: Int64,
     _ broken: (Int, String) -> Void
-  ) {
-    let outcome: AppendOutcome
-    do throws(StorageError) { outcome = try log.stage(bytes, from: .client, nowMs: nowMs) } catch {
-      pending[index].answer.error = .kafkaStorageError
-      return
-    }
-    switch outcome {
+  ) throws(StorageError) {
+    switch try log.stage(bytes, from: .client, nowMs: nowMs) {
     case .staged(let baseOffset, let logAppendTimeMs):
       pending[index].answer.error = .none
       pending[index].answer.baseOffset = baseOffset
       pending[index].answer.logAppendTimeMs = logAppendTimeMs
-    case .duplicate(let baseOffset, _):
+    case .duplicate(let baseOffset, let timestampMs):
       pending[index].answer.error = .none
       pending[index].answer.baseOffset = baseOffset
+      pending[index].answer.logAppendTimeMs = timestampMs
     case .refused(let error):
       pending[index].answer.error = error
     case .malformed(let defect):
       pending[index].answer.error = .corruptMessage
       broken(pending[index].frontend, defect.rawValue)
+    }
+  }
+
+  private mutating func refuse(_ start: Int32, upTo end: Int32) {
+    var index = start
+    while index != end {
+      pending[Int(index)].answer.error = .kafkaStorageError
+      index = pending[Int(index)].next
     }
   }
 

@@ -45,7 +45,7 @@ extension LogWriter {
     case .createPartitions(let token, let specs):
       let states = specs.map(store.create)
       // What is told of as created is on the scoreboard.
-      store.publishChanged { _ in }
+      store.publishChanged(wake)
       try peer.channel.send(.partitionsCreated(token: token, states))
     case .deletePartitions(let token, let names):
       let states = store.delete(names)
@@ -54,6 +54,7 @@ extension LogWriter {
     case .configureTopic(let topicId, let config): store.configure(topicId: topicId, config)
     case .append(let token, let slot, let generation, _, let batches):
       let entry = append(batches, slot, generation, token)
+      store.publishChanged(wake)
       try peer.channel.send(.appended(token: token, entry))
     case .openSegment(let query): try hand(openSegment(query), query, to: peer)
     case .lookUpTimestamp(let token, let slot, let generation, let timestampMs):
@@ -106,7 +107,7 @@ extension LogWriter {
         return refused(.corruptMessage)
       }
     } catch {
-      context.log.error("cannot append to \(log.partition): \(error)")
+      store.noteFailure(log, error)
       return refused(.kafkaStorageError)
     }
   }

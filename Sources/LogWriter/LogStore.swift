@@ -28,12 +28,18 @@ final class LogStore {
   /// Slots of an earlier logwriter never match ours: generations begin at a random number.
   private let firstGeneration = UInt32.random(in: 1...0x3FFF_FFFF)
   private let log: Log
+  private let producerIdExpirationMs: Int64
+  /// When refused records were last told of, for those that follow by the thousand.
+  private var toldOfRefusalNs: UInt64 = 0
 
   /// Opens every directory of `log.dirs` and takes in what is there.
-  init(configuration: BrokerConfiguration, log: Log) throws(ServiceFailure) {
+  /// - Parameter descriptorsMax: how many descriptors this process may have open.
+  init(configuration: BrokerConfiguration, descriptorsMax: Int, log: Log) throws(ServiceFailure) {
     self.log = log
+    producerIdExpirationMs = configuration.producerIdExpirationMs
     do throws(Errno) { scoreboard = try ScoreboardWriter() } catch { throw ServiceFailure(error) }
-    environment = LogEnvironment(openSegmentsMax: Self.openSegmentsMax)
+    // The rest of the descriptors is for peers and hand-overs.
+    environment = LogEnvironment(openSegmentsMax: min(max(descriptorsMax / 4, 16), 4096))
     var clusterId: String?
     for path in configuration.logDirs {
       do throws(StorageError) {
@@ -46,9 +52,6 @@ final class LogStore {
     }
     for directory in directories { takeIn(directory) }
   }
-
-  /// Active segments open at once. The rest of the descriptor limit is for peers and hand-overs.
-  private static let openSegmentsMax = 4096
 
   var partitionCount: Int { slotByPartition.count }
   /// The cluster that the log belongs to, as `meta.properties` says.
@@ -163,6 +166,10 @@ final class LogStore {
           name: $0, slot: PartitionImage.noSlot, generation: 0, error: error, detail: detail)
       }
     }
+    for topicId in Set(names.map(\.topicId)) {
+      let isInUse = logs.contains { $0?.topicId == topicId }
+      if !isInUse { settingsByTopic[topicId] = nil }
+    }
     // What is not there is deleted.
     let done = Set(answers.map(\.name))
     return answers
@@ -199,6 +206,23 @@ final class LogStore {
       assignSlot(next)
     } catch { log.error("partition \(next.partition) is offline: \(error)") }
     return state(of: next)
+  }
+
+  /// Forgets producers that have been idle for `producer.id.expiration.ms`.
+  func expireProducers() {
+    let nowMs = Clock.wallMs()
+    for log in logs {
+      log?.expireProducers(nowMs: nowMs, expirationMs: producerIdExpirationMs)
+    }
+  }
+
+  /// Takes note of a log that could not be written. One that went offline is told of by
+  /// `takeFailed`.
+  func noteFailure(_ failed: PartitionLog, _ error: StorageError) {
+    let nowNs = Clock.monotonicNs()
+    if failed.isOffline || nowNs - toldOfRefusalNs < 10_000_000_000 { return }
+    toldOfRefusalNs = nowNs
+    log.error("partition \(failed.partition) refuses records, others may too: \(error)")
   }
 
   /// Removes some files of deleted partitions.

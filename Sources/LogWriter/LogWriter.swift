@@ -14,9 +14,10 @@ final class LogWriter: EventHandler {
     case frontend(Int)
     case fetcher(Int)
     case coordinator(Int)
-    /// Timers: recover the next partition, remove files of deleted ones.
+    /// Timers: recover the next partition, remove files of deleted ones, forget idle producers.
     case recover
     case sweep
+    case expireProducers
   }
 
   let context: ServiceContext
@@ -30,6 +31,9 @@ final class LogWriter: EventHandler {
   private var round = AppendRound()
   private var brokenFrontends: [(number: Int, rule: String)] = []
   private var isSweeping = false
+
+  /// Kafka's `producer.id.expiration.check.interval.ms`.
+  private static let expirationCheckMs: Int64 = 600_000
 
   /// - Parameter socket: the listening socket, as it was passed in.
   init(context: ServiceContext, socket: consuming OwnedFD, store: LogStore) throws(ServiceFailure) {
@@ -45,13 +49,18 @@ final class LogWriter: EventHandler {
 
   /// Serves until asked to stop, then closes the log.
   func run() throws(ServiceFailure) {
-    store.publishChanged { _ in }
-    context.notifyReady(status: status)
-    if !store.unrecovered.isEmpty { loop.schedule(afterMs: 0, .recover) }
-    startSweeping()
+    begin()
     do throws(Errno) { try loop.run(self) } catch { throw ServiceFailure(error) }
     context.notifyStopping()
     store.close()
+  }
+
+  /// Says ready and begins what goes on beside serving.
+  func begin() {
+    context.notifyReady(status: status)
+    if !store.unrecovered.isEmpty { loop.schedule(afterMs: 0, .recover) }
+    startSweeping()
+    loop.schedule(afterMs: Self.expirationCheckMs, .expireProducers)
   }
 
   var status: String {
@@ -68,7 +77,7 @@ final class LogWriter: EventHandler {
     case .frontend(let number): frontendReady(number, readiness)
     case .fetcher(let number): fetcherReady(number, readiness)
     case .coordinator(let number): coordinatorReady(number, readiness)
-    case .recover, .sweep: break
+    case .recover, .sweep, .expireProducers: break
     }
   }
 
@@ -82,13 +91,18 @@ final class LogWriter: EventHandler {
     case .sweep:
       isSweeping = false
       if store.sweep() { startSweeping() }
+    case .expireProducers:
+      store.expireProducers()
+      loop.schedule(afterMs: Self.expirationCheckMs, .expireProducers)
     case .siblings, .greeting, .frontend, .fetcher, .coordinator: break
     }
   }
 
   func roundEnded() {
     if !round.isEmpty {
-      round.write(to: store, frontend: { frontends[$0] }) { brokenFrontends.append(($0, $1)) }
+      round.write(
+        to: store, frontend: { frontends[$0] }, broken: { brokenFrontends.append(($0, $1)) },
+        failed: { store.noteFailure($0, $1) })
     }
     for state in store.takeFailed() { tellCoordinators(.partitionChanged(state)) }
     store.publishChanged(wake)
@@ -178,7 +192,7 @@ final class LogWriter: EventHandler {
   }
 
   /// Tells every fetcher of the changed slots that it marked.
-  private func wake(_ changed: [UInt32]) {
+  func wake(_ changed: [UInt32]) {
     for peer in fetchers.all.values where peer.waitBoard != nil {
       for slot in changed where peer.waitBoard?.takeMark(slot) == true {
         peer.advanced.append(slot)

@@ -8,7 +8,9 @@ enum Main {
   static func main() {
     ServiceMain.run(.logwriter) { context throws(ServiceFailure) in
       let socket = try context.sockets.take("logwriter")
-      let store = try LogStore(configuration: context.configuration, log: context.log)
+      let store = try LogStore(
+        configuration: context.configuration, descriptorsMax: context.descriptorsMax,
+        log: context.log)
       let writer = try LogWriter(context: context, socket: socket, store: store)
       try writer.run()
     }

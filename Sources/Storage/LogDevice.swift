@@ -79,4 +79,5 @@ extension LogDevice {
 extension Errno {
   var isNotFound: Bool { code == ENOENT }
   var isOutOfSpace: Bool { code == ENOSPC || code == EDQUOT }
+  var isTransient: Bool { code == EMFILE || code == ENFILE || code == ENOMEM }
 }

@@ -31,13 +31,18 @@ public struct StorageError: Error, CustomStringConvertible, Sendable {
   /// `append to t-0/00000000000000000000.log: pwritev: No space left on device`
   public var description: String {
     switch cause {
-    case .system(let error): "\(operation) \(path): \(error)"
+    case .system(let error): "\(operation) \(path): \(Errno(error.code, error.operation))"
     case .shortWrite(let written, let expected):
       "\(operation) \(path): only \(written) of \(expected) bytes could be written"
     case .corruption(let reason, let offsets):
       "\(operation) \(path): \(reason), offsets \(offsets.lowerBound) to \(offsets.upperBound - 1)"
     case .format(let reason): "\(operation) \(path): \(reason)"
     }
+  }
+
+  /// Whether it may work another time: too few descriptors or too little memory now.
+  var isTransient: Bool {
+    if case .system(let error) = cause { error.isTransient } else { false }
   }
 
   /// Whether nothing is broken, there is only no room (ENOSPC, EDQUOT).

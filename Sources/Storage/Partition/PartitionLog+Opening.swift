@@ -35,7 +35,7 @@ extension PartitionLog {
       wasUsed = true
       return opened.active
     } catch {
-      fail(error)
+      if error.isTransient { drop() } else { fail(error) }
       throw error
     }
   }
