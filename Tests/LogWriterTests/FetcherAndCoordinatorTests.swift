@@ -32,7 +32,8 @@ import Testing
     guard case .segment(let active) = try fetcher.open(state, at: 30) else { throw Unexpected() }
     #expect(active.baseOffset == 24)
     #expect(active.nextBaseOffset == .max)
-    #expect(!active.carriesIndex)
+    #expect(active.carriesIndex)
+    for _ in 0..<2 { _ = try fetcher.sibling.takeDescriptor() }
     let refusals: [(PartitionState, Int64, ErrorCode)] = [
       (state, 31, .offsetOutOfRange), (state, -1, .offsetOutOfRange),
       (PartitionState(name: state.name, slot: 77, generation: 1), 0, .unknownTopicOrPartition),
