@@ -29,6 +29,7 @@ public final class SiblingListener<Handler: EventHandler> {
     _ socket: consuming OwnedFD, role: Role, loop: EventLoop<Handler>, log: Log,
     source: Handler.Source, greetingSource: @escaping (Int) -> Handler.Source
   ) throws(Errno) {
+    try Socket.setNonBlocking(socket)
     self.socket = socket
     self.role = role
     self.loop = loop
