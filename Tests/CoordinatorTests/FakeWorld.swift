@@ -30,6 +30,7 @@ final class FakeWorld {
   private(set) lazy var broker = Broker(
     configuration: configuration, metadata: metadata, world: self, log: Self.log)
   private(set) var sent: [Sent] = []
+  private var sentByReply: [Reply: Int] = [:]
   private(set) var refused: [(reply: Reply, reason: String)] = []
   private(set) var images: [ImageUpdate] = []
   private var timers = TimerQueue<() -> Void>()
@@ -40,6 +41,8 @@ final class FakeWorld {
   var delivers = true
   var isConnected = false
   private var undelivered: [CoordinatorToLogWriter] = []
+  private var queued: [() throws -> Void] = []
+  private var isInRound = false
 
   static let epochMs: Int64 = 1_700_000_000_000
 
@@ -107,7 +110,7 @@ final class FakeWorld {
   func answer<Response: WireResponse>(
     _ type: Response.Type = Response.self, to reply: Reply
   ) throws -> Response? {
-    guard let sent = sent.first(where: { $0.reply == reply }) else { return nil }
+    guard let sent = sentByReply[reply].map({ sent[$0] }) else { return nil }
     var reader = WireReader(sent.frame.span.bytes, from: 4)
     #expect(try reader.readInt32("correlationId") == reply.correlationId)
     if reply.apiKey.responseHeaderVersion(reply.apiVersion) >= 1 { try reader.skipTaggedFields() }
@@ -139,6 +142,7 @@ final class FakeWorld {
 
   /// Ends the round, and goes on as long as something is due at once.
   func settle() {
+    if isInRound { return }
     for _ in 0..<10_000 {
       broker.groups.roundEnded()
       deliver()
@@ -152,6 +156,20 @@ final class FakeWorld {
   }
 
   var timerCount: Int { timers.count }
+
+  /// The last message that has not reached the logwriter.
+  var lastUndelivered: CoordinatorToLogWriter? { undelivered.last }
+
+  /// Requests that arrive in one round: `send` between `enqueue` and `runQueued` does not end it.
+  func enqueue(_ body: @escaping () throws -> Void) { queued.append(body) }
+
+  func runQueued() throws {
+    isInRound = true
+    for body in queued { try body() }
+    queued = []
+    isInRound = false
+    settle()
+  }
 
   func deliver() {
     guard delivers, isConnected else { return }
@@ -194,7 +212,9 @@ extension FakeWorld: ReplyPort {
       try writer.writeResponse(
         response, version: reply.apiVersion, correlationId: reply.correlationId)
     } catch { Issue.record(error) }
-    if sent.contains(where: { $0.reply == reply }) { Issue.record("answered twice: \(reply)") }
+    if sentByReply.updateValue(sent.count, forKey: reply) != nil {
+      Issue.record("answered twice: \(reply)")
+    }
     sent.append(Sent(reply: reply, frame: writer.bytes, imageEpoch: images.last?.epoch ?? 0))
   }
 

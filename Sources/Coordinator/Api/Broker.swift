@@ -47,6 +47,8 @@ final class Broker {
     topics.whenAway = { [unowned groups] in groups.logWriterAway() }
     topics.whenPlaced = { [unowned groups] in groups.takeUp() }
     topics.whenDeleted = { [unowned groups] in groups.topicsDeleted($0) }
+    // Until the logwriter is there, members of known groups are told to wait.
+    groups.takeUp()
   }
 
   var nodeId: Int32 { configuration.nodeId }

@@ -24,8 +24,8 @@ enum FindCoordinatorApi {
     if broker.groups.topicId != nil || keys.isEmpty {
       return answer(keys, .none, nil, context, broker)
     }
-    guard broker.topics.state.topic(GroupCoordinator.topicName) == nil else {
-      // It exists, but the logwriter has not taken it up yet.
+    if broker.topics.state.topic(GroupCoordinator.topicName) != nil {
+      // It is being created for someone else.
       return answer(keys, .coordinatorNotAvailable, nil, context, broker)
     }
     TopicCreation.createAutomatically([GroupCoordinator.topicName], broker) { errors in

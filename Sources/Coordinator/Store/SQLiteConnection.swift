@@ -8,6 +8,8 @@ final class SQLiteConnection {
   private let handle: OpaquePointer
   let path: String
 
+  private static let lockPatienceMs: Int32 = 3000
+
   init(path: String) throws(StoreError) {
     var handle: OpaquePointer?
     let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
@@ -18,6 +20,8 @@ final class SQLiteConnection {
     self.handle = handle
     self.path = path
     if result != SQLITE_OK { throw failure("open \(path)") }
+    // A coordinator that is on its way out gives its lock up within this time.
+    sqlite3_busy_timeout(handle, Self.lockPatienceMs)
   }
 
   deinit { sqlite3_close_v2(handle) }
