@@ -57,7 +57,7 @@ final class TestConnection {
   let number: UInt64
   private var isLent = false
 
-  init(_ number: UInt64, sendBuffer: Int32? = nil) throws {
+  init(_ number: UInt64, sendBuffer: Int32? = nil, receiveBuffer: Int32? = nil) throws {
     self.number = number
     let listener = try TCPSocket.listen(
       SocketAddress(host: "127.0.0.1", port: 0, isIPv6: false), backlog: 4)
@@ -65,8 +65,7 @@ final class TestConnection {
       throw TestFailure("no address")
     }
     let client = try TCPSocket.connect(address)
-    // A small window at the receiver makes writes partial.
-    if sendBuffer != nil { try TCPSocket.setBuffers(client, send: nil, receive: 4096) }
+    if let receiveBuffer { try TCPSocket.setBuffers(client, send: nil, receive: receiveBuffer) }
     self.client = client
     try waitReadable(listener.rawValue)
     guard let accepted = try TCPSocket.accept(listener) else { throw TestFailure("no connection") }
@@ -280,9 +279,10 @@ final class Family: @unchecked Sendable {
     return query
   }
 
-  func connect(sendBuffer: Int32? = nil) throws -> TestConnection {
+  /// - Parameters: small buffers make writes partial.
+  func connect(sendBuffer: Int32? = nil, receiveBuffer: Int32? = nil) throws -> TestConnection {
     connections += 1
-    return try TestConnection(connections, sendBuffer: sendBuffer)
+    return try TestConnection(connections, sendBuffer: sendBuffer, receiveBuffer: receiveBuffer)
   }
 
   /// Sends a request as its frontend would.

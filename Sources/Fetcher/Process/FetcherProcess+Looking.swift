@@ -16,7 +16,7 @@ struct LookSummary {
   /// Whether the request is to be answered now (Kafka's `ReplicaManager.fetchMessages`).
   func isEnough(_ fetch: ActiveFetch, _ isStopping: Bool) -> Bool {
     if fetch.isExpired || isStopping || endsWaiting || existing == 0 { return true }
-    if fetch.opening > 0 { return false }
+    if fetch.opening > 0 { return bytes > 0 && bytes >= fetch.maxBytes }
     return bytes >= fetch.minBytes || fetch.head.maxWaitMs <= 0
   }
 }
