@@ -28,9 +28,8 @@ struct HandledApi: Sendable {
     _ frame: [UInt8], _ head: RequestHead
   ) throws(WireError) -> Request {
     var reader = WireReader(frame.span.bytes, from: head.bodyOffset)
-    let request = try Request(reading: &reader, version: head.apiVersion)
-    try reader.finish()
-    return request
+    // What follows is ignored, as Kafka does: librdkafka's Metadata requests end in a byte too many.
+    return try Request(reading: &reader, version: head.apiVersion)
   }
 }
 

@@ -65,6 +65,8 @@ func settings() *sarama.Config {
 	config.Producer.Return.Successes = true
 	config.Consumer.Return.Errors = true
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
+	// Without a retention it commits with a version that Kafka 4 has dropped.
+	config.Consumer.Offsets.Retention = 24 * time.Hour
 	return config
 }
 

@@ -94,7 +94,9 @@ class Broker:
             raise AssertionError(f"exited with {self.process.returncode}\n{self.log()}")
         try:
             with wire.Connection(self.port, timeout=5) as connection:
-                return connection.api_versions() and connection.metadata()
+                connection.api_versions()
+                connection.metadata()
+                return True
         except (OSError, wire.Closed):
             return False
 

@@ -13,7 +13,8 @@ import crc32c
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS, CREATE_TOPICS = 0, 1, 2, 3, 18, 19
 NONE, INVALID_TOPIC, MESSAGE_TOO_LARGE, CORRUPT_MESSAGE = 0, 17, 10, 2
-UNKNOWN_TOPIC_OR_PARTITION, UNSUPPORTED_VERSION, INVALID_RECORD = 3, 35, 87
+UNKNOWN_TOPIC_OR_PARTITION, UNSUPPORTED_VERSION = 3, 35
+UNSUPPORTED_COMPRESSION_TYPE, INVALID_RECORD = 76, 87
 
 # APIs with the flexible request header from this version on.
 FLEXIBLE_FROM = {PRODUCE: 9, FETCH: 12, METADATA: 9, API_VERSIONS: 3, CREATE_TOPICS: 5}
@@ -73,8 +74,10 @@ def api_versions(version=3, correlation=1, **options):
     return request(API_VERSIONS, version, body, correlation, **options)
 
 
-def metadata(topics=(), version=1, correlation=1):
-    return request(METADATA, version, array(map(string, topics)), correlation)
+def metadata(topics, version=1, correlation=1):
+    """Metadata version 1; None asks for every topic."""
+    body = struct.pack(">i", -1) if topics is None else array(map(string, topics))
+    return request(METADATA, version, body, correlation)
 
 
 def record_batch(values, **changed):
@@ -97,11 +100,11 @@ def record_batch(values, **changed):
     return struct.pack(">qi", field["base_offset"], length) + after_length
 
 
-def produce(topic, batch, partition=0, acks=1, correlation=1):
-    """Produce version 7: one topic, one partition."""
+def produce(topic, batch, partition=0, acks=1, correlation=1, version=7):
+    """Produce version 3 to 8: one topic, one partition."""
     body = string(None) + struct.pack(">hi", acks, 5000) + array([
         string(topic) + array([struct.pack(">ii", partition, len(batch)) + batch])])
-    return request(PRODUCE, 7, body, correlation)
+    return request(PRODUCE, version, body, correlation)
 
 
 def fetch(topic, offset=0, partition=0, max_bytes=1 << 30, max_wait_ms=100, correlation=1):
@@ -192,8 +195,8 @@ class Connection:
             reader.take("hhh") for _ in range(count))}
 
     def metadata(self, *topics):
-        """{topic: (error, number of partitions)}, with version 1 of the request."""
-        reader = self.ask(metadata(topics))
+        """{topic: (error, number of partitions)} of these topics, or of all."""
+        reader = self.ask(metadata(topics or None))
         for _ in range(reader.take("i")):
             reader.take("i")
             reader.string()
@@ -214,9 +217,9 @@ class Connection:
             found[topic] = (error, count)
         return found
 
-    def produce(self, topic, batch, partition=0):
+    def produce(self, topic, batch, partition=0, version=7):
         """(error, base offset)."""
-        reader = self.ask(produce(topic, batch, partition))
+        reader = self.ask(produce(topic, batch, partition, version=version))
         reader.take("i")
         reader.string()
         reader.take("i")
