@@ -119,6 +119,8 @@ final class FakeWorld {
     return response
   }
 
+  func hasAnswered(_ reply: Reply) -> Bool { sentByReply[reply] != nil }
+
   /// Sends a request whose answer must be there at once.
   func ask<Request: WireRequest>(
     _ request: Request, version: Int16, clientId: String = "client"

@@ -40,7 +40,9 @@ struct Reconciliation: Equatable {
         continue
       }
       for name in names {
-        let isLegal = TopicName.violation(of: name.topic) == nil && name.partition >= 0
+        let isLegal =
+          TopicName.violation(of: name.topic) == nil
+          && (0..<Int32(TopicCreation.partitionsMax)).contains(name.partition)
         if !isLegal || state.topic(name.topic) != nil {
           strays.append(name)
         } else if let index = adoptedNames[name.topic] {
