@@ -42,7 +42,8 @@ final class LogWriter: EventHandler {
     do throws(Errno) {
       loop = try EventLoop()
       listener = try SiblingListener(
-        socket, role: .logwriter, loop: loop, log: context.log, source: .siblings,
+        socket, role: .logwriter, peers: context.peers, loop: loop, log: context.log,
+        source: .siblings,
         greetingSource: { .greeting($0) })
     } catch { throw ServiceFailure(error) }
   }

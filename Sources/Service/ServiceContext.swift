@@ -19,6 +19,8 @@ public final class ServiceContext {
   public let log: Log
   /// Sockets passed in by systemd or `sluice up`.
   public let sockets: InheritedSockets
+  /// Who may connect to this process.
+  public let peers: PeerPolicy
   /// Descriptors this process may have open (RLIMIT_NOFILE).
   public let descriptorsMax: Int
   /// When the process began, ms since 1970.
@@ -28,6 +30,7 @@ public final class ServiceContext {
     self.role = role
     instance = options.instance
     runtimeDirectory = options.runtimeDirectory
+    peers = try PeerPolicy(options: options.peers)
     configuration = try .load(path: options.configFile, overrides: options.overrides)
     log = .standardError(processName: "sluice-\(role)@\(options.instance)")
     sockets = try InheritedSockets()

@@ -11,6 +11,8 @@ public struct ServiceOptions: Equatable, Sendable {
   public var runtimeDirectory = "/run/sluice"
   /// `--instance N`: this process among those of its role.
   public var instance: UInt32 = 1
+  /// `--peers ROLE=USER,…`: who may connect as what; see `PeerPolicy`.
+  public var peers: [String] = []
 
   public init() {}
 
@@ -37,6 +39,7 @@ public struct ServiceOptions: Equatable, Sendable {
       case "--config": options.configFile = try value()
       case "--override": options.overrides.append(try value())
       case "--runtime-directory": options.runtimeDirectory = try value()
+      case "--peers": options.peers.append(try value())
       case "--instance":
         let text = try value()
         guard let number = UInt32(text), number > 0 else {
@@ -66,6 +69,8 @@ public struct ServiceOptions: Equatable, Sendable {
       --override NAME=VALUE      sets one property, after the file; may be repeated
       --runtime-directory DIR    where the family's sockets are (/run/sluice)
       --instance N               number of this \(role), from 1 (1)
+      --peers ROLE=USER,…        users that may connect as a role; may be repeated
+                                 (root and the user of this process)
 
     Exit codes: 0 stopped on request, 100 wrong configuration, 102 a sibling broke the protocol,
     111 the system refused something.

@@ -44,6 +44,11 @@ public final class SiblingLink<Out: Message, In: Message, Handler: EventHandler>
     retryTimer = nil
     do throws(Errno) {
       let socket = try Greeting.connect(path: path, edge: edge, instance: instance)
+      // A listening socket has the credentials of who made it: systemd, or our own `sluice up`.
+      let owner = try UnixSocket.peerCredentials(socket)
+      guard PeerPolicy().allows(user: owner.uid, as: edge.to) else {
+        throw Errno(EACCES, "SO_PEERCRED: a socket of user \(owner.uid)", path)
+      }
       channel = try LoopChannel(socket, loop: loop, source: source)
       retryMs = 0
       return nil

@@ -10,6 +10,7 @@ import Logging
 public final class SiblingListener<Handler: EventHandler> {
   private let socket: OwnedFD
   private let role: Role
+  private let peers: PeerPolicy
   private let loop: EventLoop<Handler>
   private let log: Log
   private let greetingSource: (Int) -> Handler.Source
@@ -23,15 +24,18 @@ public final class SiblingListener<Handler: EventHandler> {
   }
 
   /// - Parameters:
+  ///   - peers: who may connect.
   ///   - source: delivered when siblings wait to be accepted: call `accept`.
   ///   - greetingSource: delivered when connection number N may have greeted: call `greeted(N)`.
   public init(
-    _ socket: consuming OwnedFD, role: Role, loop: EventLoop<Handler>, log: Log,
-    source: Handler.Source, greetingSource: @escaping (Int) -> Handler.Source
+    _ socket: consuming OwnedFD, role: Role, peers: PeerPolicy = PeerPolicy(),
+    loop: EventLoop<Handler>, log: Log, source: Handler.Source,
+    greetingSource: @escaping (Int) -> Handler.Source
   ) throws(Errno) {
     try Socket.setNonBlocking(socket)
     self.socket = socket
     self.role = role
+    self.peers = peers
     self.loop = loop
     self.log = log
     self.greetingSource = greetingSource
@@ -64,10 +68,17 @@ public final class SiblingListener<Handler: EventHandler> {
     throws(Errno)
   {
     let peer = try UnixSocket.peerCredentials(accepted)
+    // Nothing is read from a user who has no business here.
+    guard peers.allows(user: peer.uid, at: role) else {
+      return refused(peer, "this user may not connect to a \(role)")
+    }
     switch Greeting.read(accepted, at: role) {
-    case .hello(let hello): take(hello, accepted)
-    case .refused(let why):
-      log.warning("refused a connection from process \(peer.pid) of user \(peer.uid): \(why)")
+    case .hello(let hello):
+      guard peers.allows(user: peer.uid, as: hello.edge.from) else {
+        return refused(peer, "this user may not speak as a \(hello.edge.from)")
+      }
+      take(hello, accepted)
+    case .refused(let why): refused(peer, why)
     case .waiting:
       let number = nextNumber
       nextNumber += 1
@@ -75,5 +86,9 @@ public final class SiblingListener<Handler: EventHandler> {
       entry.watch = try loop.watch(entry.socket.rawValue, .readable, greetingSource(number))
       waiting[number] = entry
     }
+  }
+
+  private func refused(_ peer: PeerCredentials, _ why: String) {
+    log.warning("refused a connection from process \(peer.pid) of user \(peer.uid): \(why)")
   }
 }

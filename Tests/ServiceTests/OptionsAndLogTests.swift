@@ -21,10 +21,12 @@ struct ServiceOptionsTests {
     expected.overrides = ["a=b", "c=d=e", "f="]
     expected.runtimeDirectory = "/tmp/r"
     expected.instance = 3
+    expected.peers = ["frontend=0", "fetcher=1,admin=2"]
     #expect(
       parse(
         "--config", "x.properties", "--override", "a=b", "--override=c=d=e", "--override", "f=",
-        "--runtime-directory=/tmp/r", "--instance", "3"
+        "--runtime-directory=/tmp/r", "--instance", "3", "--peers", "frontend=0",
+        "--peers=fetcher=1,admin=2"
       ).0 == expected)
   }
 
