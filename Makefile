@@ -1,6 +1,7 @@
 # Sluice. `make up` builds and runs a broker, `make test` runs everything that CI runs.
 .DEFAULT_GOAL := build
-.PHONY: up deps build test test-swift test-clients check fmt fuzz bench generate clean
+.PHONY: up deps build test test-swift test-clients test-systemd check fmt fuzz bench generate \
+  install clean
 MAKEFLAGS += --no-print-directory
 
 # Crash dumps of the Swift runtime can take minutes; tests want the exit status at once.
@@ -9,7 +10,18 @@ export SWIFT_BACKTRACE = enable=no
 release := swift build -c release --static-swift-stdlib
 python := .deps/newest/bin/python
 python_sources := $(wildcard Tests/ClientTests/*.py Tests/ClientTests/*/*.py \
-  Benchmarks/*.py Fuzz/*.py)
+  Tests/SystemdTests/*.py Tests/SystemdTests/*/*.py Benchmarks/*.py Fuzz/*.py)
+
+# Where `make install` puts things; DESTDIR= is put before all of them.
+PREFIX = /usr/local
+BUILD = .build/release
+SYSCONFDIR = /etc
+libexecdir = $(PREFIX)/libexec/sluice
+docdir = $(PREFIX)/share/doc/sluice
+unitdir = $(PREFIX)/lib/systemd/system
+daemons = frontend logwriter fetcher coordinator
+units = $(patsubst systemd/%,%,$(wildcard systemd/*.target systemd/*.slice systemd/*.socket \
+  systemd/*.service systemd/sluice-.service.d/*))
 
 # A broker in the foreground, data under ./data; Ctrl-C stops it. More options: UP="--fetchers 2".
 up:
@@ -26,7 +38,7 @@ build:
 	@echo 'build: release binaries (a few minutes the first time)'
 	@$(release)
 
-test: deps test-swift test-clients
+test: deps test-swift test-clients test-systemd
 
 test-swift:
 	@echo 'test: building the unit and process tests'
@@ -37,12 +49,16 @@ test-swift:
 test-clients: deps build
 	@$(python) -m pytest Tests/ClientTests $(TESTS)
 
+# The units under a real systemd, in private namespaces; skipped where that cannot be had.
+test-systemd: deps build
+	@$(python) -m pytest Tests/SystemdTests $(TESTS)
+
 # The layers, the format and the scripts; nothing is built for release.
 check: deps
 	@swift build --explicit-target-dependency-import-check error
 	@swift format lint --strict --recursive --parallel Package.swift Sources Tests
 	@$(python) -m pyflakes $(python_sources)
-	@for script in .ci/run tools/*.sh; do bash -n $$script || exit 1; done
+	@for script in .ci/run tools/*.sh Tests/SystemdTests/*/*.sh; do bash -n $$script || exit 1; done
 
 fmt:
 	@swift format --in-place --recursive --parallel Package.swift Sources Tests
@@ -57,6 +73,24 @@ bench: build
 # The Swift types of the wire protocol, from the definitions in protocol/.
 generate:
 	@swift run WireGen
+
+# What `make build` made, with the units. An existing configuration is left as it is.
+install:
+	@test -x $(BUILD)/sluice || { echo 'install: nothing is built yet: make build'; exit 1; }
+	@install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(libexecdir) $(docdir) \
+	  $(unitdir)/sluice-.service.d $(PREFIX)/lib/sysusers.d $(PREFIX)/lib/tmpfiles.d \
+	  $(SYSCONFDIR)/sluice)
+	@install $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin
+	@install $(addprefix $(BUILD)/sluice-,$(daemons)) $(DESTDIR)$(libexecdir)
+	@for unit in $(units); do \
+	  sed -e 's|@libexecdir@|$(libexecdir)|g; s|@sysconfdir@|$(SYSCONFDIR)|g' \
+	    -e 's|@docdir@|$(docdir)|g' systemd/$$unit >$(DESTDIR)$(unitdir)/$$unit || exit 1; \
+	done
+	@install -m 644 systemd/sluice.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/sluice.conf
+	@install -m 644 systemd/sluice.tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/sluice.conf
+	@install -m 644 docs/operations.md $(DESTDIR)$(docdir)
+	@test -e $(DESTDIR)$(SYSCONFDIR)/sluice/server.properties || \
+	  install -m 644 systemd/server.properties $(DESTDIR)$(SYSCONFDIR)/sluice
 
 # What was built; data and downloaded dependencies stay.
 clean:

@@ -77,6 +77,8 @@ public enum ServiceMain {
       }
     } catch {
       Log.standardError(processName: "sluice-\(role)").critical("\(error)")
+      // `systemctl status` shows it after the end, too.
+      sd_notify(0, "STATUS=\(StandardErrorHandler.printable(error.description))")
       exit(error.exitCode)
     }
   }
