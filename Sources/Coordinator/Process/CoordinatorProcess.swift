@@ -33,23 +33,17 @@ final class CoordinatorProcess: EventHandler {
   init(_ context: ServiceContext, metadata: MetadataLog) throws(ServiceFailure) {
     self.context = context
     self.metadata = metadata
+    let socket = try context.sockets.take("coordinator")
     do throws(Errno) {
       loop = try EventLoop()
       listener = try SiblingListener(
-        try Self.takeSocket(context), role: .coordinator, loop: loop, log: context.log,
+        socket, role: .coordinator, peers: context.peers, loop: loop, log: context.log,
         source: .listener, greetingSource: { .greeting($0) })
     } catch { throw ServiceFailure(error) }
     logWriter = SiblingLink(
       path: context.socketPath(SocketName.logwriter), edge: .coordinatorToLogWriter,
       instance: context.instance, loop: loop, source: .logWriter, retrySource: .logWriterRetry)
     peers = Peers(loop: loop, log: context.log)
-  }
-
-  /// `take` has an error of its own; the socket's absence is a mistake in how we were started.
-  private static func takeSocket(_ context: ServiceContext) throws(Errno) -> OwnedFD {
-    do { return try context.sockets.take("coordinator") } catch {
-      throw Errno(2, "LISTEN_FDNAMES", error.description)
-    }
   }
 
   /// Connects to the logwriter and works until it is told to stop.

@@ -74,7 +74,7 @@ final class FetcherProcess: EventHandler {
       loop = try EventLoop()
       waitBoard = try WaitBoard()
       listener = try SiblingListener(
-        socket, role: .fetcher, loop: loop, log: log, source: .listener,
+        socket, role: .fetcher, peers: settings.peers, loop: loop, log: log, source: .listener,
         greetingSource: { .greeting($0) })
     } catch { throw ServiceFailure(error) }
     logwriter = SiblingLink(

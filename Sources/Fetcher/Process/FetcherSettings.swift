@@ -14,6 +14,8 @@ struct FetcherSettings {
   var fetchMaxBytes: Int
   /// `max.incremental.fetch.session.cache.slots`.
   var sessionsMax: Int
+  /// Who may connect.
+  var peers = PeerPolicy()
 
   init(
     instance: UInt32, logwriterPath: String, coordinatorPath: String, descriptorsMax: Int,
@@ -35,6 +37,7 @@ struct FetcherSettings {
       descriptorsMax: context.descriptorsMax,
       fetchMaxBytes: context.configuration.fetchMaxBytes,
       sessionsMax: context.configuration.maxIncrementalFetchSessionCacheSlots)
+    peers = context.peers
   }
 
   /// A quarter is for segments, the rest for clients.
