@@ -67,7 +67,7 @@ extension Frontend {
         try admit(accepted.takeSocket(), peer, index)
       } catch {
         // Descriptors or memory have run out: let those that are there finish first.
-        note("accept", "cannot accept: \(error)")
+        note(.cannotAccept, "cannot accept: \(error)")
         unwatchListeners()
         schedule(.acceptAgain, afterMs: 100, .acceptAgain)
         return
@@ -83,13 +83,14 @@ extension Frontend {
   private func admit(_ socket: consuming OwnedFD, _ peer: SocketAddress?, _ listener: Int)
     throws(Errno)
   {
-    if let rule = refusal(peer) {
+    if let (rule, limit) = refusal(peer) {
       counters.refused += 1
-      note(rule, "refused \(peer?.description ?? "unknown"): \(rule)")
+      note(rule, "refused \(peer?.description ?? "unknown"): \(rule.rawValue) (\(limit))")
       return
     }
     do throws(Errno) {
       try TCPSocket.setNoDelay(socket)
+      try TCPSocket.setKeepAlive(socket)
       try TCPSocket.setBuffers(
         socket, send: limits.sendBufferBytes, receive: limits.receiveBufferBytes)
     } catch {
@@ -107,13 +108,12 @@ extension Frontend {
     scheduleIdleCheck()
   }
 
-  private func refusal(_ peer: SocketAddress?) -> String? {
-    if connections.count >= limits.connectionsMax {
-      return "there are \(limits.connectionsMax) connections (max.connections)"
-    }
+  /// The rule that lets a connection not in, and its limit.
+  private func refusal(_ peer: SocketAddress?) -> (ClosingRule, Int)? {
+    if connections.count >= limits.connectionsMax { return (.connections, limits.connectionsMax) }
     let host = peer?.host ?? "unknown"
     if connections.count(from: host) >= limits.connectionsPerIpMax {
-      return "its address has \(limits.connectionsPerIpMax) connections (max.connections.per.ip)"
+      return (.connectionsPerAddress, limits.connectionsPerIpMax)
     }
     return nil
   }

@@ -7,10 +7,10 @@ import Service
 
 extension Frontend {
   /// Closes a connection that broke a rule, and says which.
-  func close(_ connection: Connection, _ rule: String) {
+  func close(_ connection: Connection, _ rule: ClosingRule, _ reason: String) {
     if connection.isClosed { return }
     counters.refused += 1
-    note(rule, "closed \(connection.peer): \(rule)")
+    note(rule, "closed \(connection.peer): \(reason)")
     close(connection)
   }
 
@@ -19,7 +19,7 @@ extension Frontend {
     let bytes = UnsafeRawBufferPointer(
       start: pool.base + connection.buffer.start, count: min(connection.buffer.count, 16))
     let why = InvalidReceive(size: size, sizeMax: limits.requestMaxBytes, bytes: bytes)
-    close(connection, why.description)
+    close(connection, .invalidReceive, why.description)
   }
 
   func close(_ connection: Connection) {
@@ -27,6 +27,7 @@ extension Frontend {
     connection.isClosed = true
     connection.buffer.discard(&pool)
     orphanProduced(connection)
+    endForwarding(connection)
     if let index = connection.lending.fetcher { fetchers[index].connectionCount -= 1 }
     if let index = connection.lending.fetcherToTell {
       // The fetcher has the socket too, so closing ours would not end it.
@@ -41,18 +42,18 @@ extension Frontend {
   }
 
   /// A warning that clients can cause: at most one a second of each rule.
-  func note(_ rule: String, _ line: String) {
+  func note(_ rule: ClosingRule, _ line: @autoclosure () -> String) {
     guard let suppressed = logLimiter.admit(rule, nowNs: loop.nowNs) else {
-      schedule(.suppressedLines, afterMs: 1000, .suppressedLines)
+      schedule(.suppressedLines, afterMs: LogLimiter.windowMs, .suppressedLines)
       return
     }
-    log.warning("\(line)\(suppressed > 0 ? " (and \(suppressed) more like this)" : "")")
+    log.warning("\(line())\(suppressed > 0 ? " (and \(suppressed) more like this)" : "")")
   }
 
   func tellSuppressed() {
     timers.remove(.suppressedLines)
-    for (rule, count) in logLimiter.takeSuppressed() {
-      log.warning("\(count) more within a second: \(rule)")
+    for (rule, count) in logLimiter.takeSuppressed(nowNs: loop.nowNs) {
+      log.warning("\(count) more: \(rule.rawValue)")
     }
   }
 }

@@ -12,12 +12,24 @@ import Logging
 import Service
 
 extension Frontend {
-  /// - Returns: false when the request is too large to forward: its connection is closed.
+  /// The largest frame that fits a message with what is around it, bytes.
+  static var handedOverMax: Int { ChannelLimits.bodyMax - 4096 }
+  /// Requests that may be with the coordinator together, bytes: more would make it a peer that does
+  /// not read. One may always be.
+  private static var forwardedBytesMax: Int { ChannelLimits.queuedBytesMax / 2 }
+
+  /// - Returns: false when it must wait for others, or when it is too large to forward: its
+  ///   connection is closed.
   func beginForwarding(_ connection: Connection, _ frame: UnsafeRawBufferPointer) -> Bool {
-    guard frame.count <= ChannelLimits.bodyMax - Self.envelopeMax else {
-      close(connection, "a request of \(frame.count) bytes that is not Produce")
+    guard frame.count <= Self.handedOverMax else {
+      close(connection, .requestSize, "a request of \(frame.count) bytes that is not Produce")
       return false
     }
+    guard forwardedBytes == 0 || forwardedBytes + frame.count <= Self.forwardedBytesMax else {
+      isForwardingFull = true
+      return false
+    }
+    forwardedBytes += frame.count
     connection.requestCount += 1
     connection.forwarded = ForwardedRequest(
       number: connection.requestCount, frame: [UInt8](frame))
@@ -27,9 +39,6 @@ extension Frontend {
     if coordinatorLostNs != nil { scheduleOverdueCheck() }
     return true
   }
-
-  /// Bytes around the frame in a message.
-  private static var envelopeMax: Int { 4096 }
 
   private func forward(_ connection: Connection) {
     guard let request = connection.forwarded else { return }
@@ -77,12 +86,12 @@ extension Frontend {
     switch message {
     case .response(let number, let request, let frame):
       guard let connection = awaiting(number, request) else { return }
-      connection.forwarded = nil
+      endForwarding(connection)
       connection.response = frame
       mark(connection)
     case .refused(let number, let request, let reason):
       guard let connection = awaiting(number, request) else { return }
-      connection.forwarded = nil
+      endForwarding(connection)
       connection.closeReason = reason
       mark(connection)
     case .image(let update):
@@ -94,6 +103,16 @@ extension Frontend {
       coordinator.send(
         .statistics(environment.statistics(counters.list(connections: connections.count))))
     }
+  }
+
+  /// The connection's request is answered, or nobody waits for the answer any more.
+  func endForwarding(_ connection: Connection) {
+    guard let request = connection.forwarded else { return }
+    connection.forwarded = nil
+    forwardedBytes -= request.frame.count
+    guard isForwardingFull else { return }
+    isForwardingFull = false
+    for waiting in connections.all where waiting.isWaiting { mark(waiting) }
   }
 
   /// The connection that waits for this response; it may be gone.

@@ -7,8 +7,13 @@ import Logging
 import Service
 
 extension Frontend {
-  /// - Returns: false when there is no fetcher to begin with now.
+  /// - Returns: false when there is no fetcher to begin with now, or when the request is too large
+  ///   to hand over: its connection is closed.
   func beginFetch(_ connection: Connection, _ frame: UnsafeRawBufferPointer) -> Bool {
+    guard frame.count <= Self.handedOverMax else {
+      close(connection, .requestSize, "a Fetch request of \(frame.count) bytes")
+      return false
+    }
     guard leaveDraining(connection) else { return false }
     if connection.lending.fetcher == nil {
       guard let chosen = fetchers.choose() else {
@@ -21,6 +26,7 @@ extension Frontend {
     let bytes = [UInt8](frame)
     let carriesSocket = connection.lending.begin(bytes)
     connection.turn.fetches += 1
+    connection.turn.fetchBytes += bytes.count
     counters.fetchesLent += 1
     lend(connection, bytes, carriesSocket)
     return true
@@ -97,11 +103,11 @@ extension Frontend {
 
   private func served(_ index: Int, _ number: UInt64, _ bytes: UInt64) throws(MessageError) {
     guard let connection = connections[number] else { return }
-    guard connection.lending.fetcher == index, connection.lending.served(bytes) else {
-      throw MessageError("served without a fetch under way")
-    }
+    guard connection.lending.fetcher == index, let frameBytes = connection.lending.served(bytes)
+    else { throw MessageError("served without a fetch under way") }
     counters.bytesOut += bytes
     connection.turn.fetches -= 1
+    connection.turn.fetchBytes -= frameBytes
     connection.lastActivityNs = loop.nowNs
     if connection.isWaiting || connection.hasEnded { mark(connection) }
   }

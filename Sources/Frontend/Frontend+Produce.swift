@@ -19,7 +19,7 @@ extension Frontend {
     do throws(WireError) {
       number = try produce.accept(arrival) { refreshImage() }
     } catch {
-      close(connection, "a Produce request cannot be read (\(error))")
+      close(connection, .unreadable, "a Produce request cannot be read (\(error))")
       return false
     }
     counters.produceRequests += 1

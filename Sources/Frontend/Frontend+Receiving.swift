@@ -80,14 +80,14 @@ extension Frontend {
     let frame = UnsafeRawBufferPointer(start: pool.base + offset, count: count)
     let head: RequestHead
     do { head = try RequestHead(readingFrame: frame.bytes) } catch {
-      close(connection, "a request header cannot be read (\(error))")
+      close(connection, .unreadable, "a request header cannot be read (\(error))")
       return false
     }
     let kind = RequestKind(head.apiKey)
     guard
       kind == .local || ServedApis.serves(head.apiKey, version: head.apiVersion)
     else {
-      close(connection, "\(head.apiKey) version \(head.apiVersion) is not served")
+      close(connection, .notServed, "\(head.apiKey) version \(head.apiVersion) is not served")
       return false
     }
     guard
@@ -107,7 +107,7 @@ extension Frontend {
     do throws(WireError) {
       connection.response = try ApiVersionsReply.frame(for: head, request: frame)
     } catch {
-      close(connection, "an ApiVersions request cannot be read (\(error))")
+      close(connection, .unreadable, "an ApiVersions request cannot be read (\(error))")
       return false
     }
     connection.turn.isAwaitingResponse = true
@@ -139,24 +139,46 @@ extension Frontend {
     if !connection.outgoing.isEmpty { interest.insert(.writable) }
     guard interest != connection.interest, let watch = connection.watch else { return }
     connection.interest = interest
-    do { try loop.change(watch, interest) } catch { close(connection, "\(error)") }
+    do { try loop.change(watch, interest) } catch { close(connection, .system, "\(error)") }
   }
 
   private func starve(_ connection: Connection) {
-    counters.starved += 1
-    if !connection.isStarved { starved.append(connection.number) }
+    if connection.isStarved { return }
     connection.isStarved = true
+    counters.starved += 1
+    starved.append(connection.number)
+    // What is open for everybody may be what stands in the way of a long run.
+    pool.closeOpen()
+    schedule(.starvedCheck, afterMs: Self.starvedCheckMs, .starvedCheck)
     adjustInterest(connection)
   }
 
   /// Lets those who wait for memory try again, the longest waiting first, while there is some.
   func feedStarved() {
-    var attempts = min(starved.count, 64)
-    while attempts > 0, pool.freeBytes > pool.size / 8, let number = starved.popFirst() {
-      attempts -= 1
+    if starved.isEmpty || pool.freeBytes < pool.size / 8 { return }
+    for _ in 0..<min(starved.count, 64) {
+      guard let number = starved.popFirst() else { return }
       guard let connection = connections[number] else { continue }
       connection.isStarved = false
       settle(connection)
     }
+  }
+
+  /// How often a lack of memory is looked at, and how long half a frame may stall then, ms.
+  private static var starvedCheckMs: Int64 { 1000 }
+  private static var stalledMsMax: Int64 { 10_000 }
+
+  /// While memory is short, those who hold some for a frame that does not come have to go.
+  func closeStalled() {
+    timers.remove(.starvedCheck)
+    if starved.isEmpty { return }
+    let limitNs = UInt64(Self.stalledMsMax) * 1_000_000
+    for connection in connections.all
+    where !connection.buffer.isEmpty && !connection.isWaiting && !connection.isStarved {
+      if loop.nowNs - min(connection.lastActivityNs, loop.nowNs) > limitNs {
+        close(connection, .memory, "its frame stalls while memory is short")
+      }
+    }
+    schedule(.starvedCheck, afterMs: Self.starvedCheckMs, .starvedCheck)
   }
 }

@@ -11,7 +11,7 @@ extension Frontend {
     connection.isMarked = false
     if connection.isClosed { return }
     if let reason = connection.closeReason {
-      close(connection, reason)
+      close(connection, .refusedBySibling, reason)
       return
     }
     do throws(Errno) { try send(connection) } catch {
@@ -64,7 +64,7 @@ extension Frontend {
       produce.finish(number)
       if let error {
         // Kafka's way to tell a producer that does not wait for responses.
-        close(connection, "a produce request with acks=0 failed (\(error))")
+        close(connection, .failedWithoutAcks, "a produce request with acks=0 failed (\(error))")
         return false
       }
     }

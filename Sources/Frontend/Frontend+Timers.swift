@@ -33,7 +33,7 @@ extension Frontend {
         log.debug("closed \(connection.peer): idle")
         close(connection)
       } else {
-        close(connection, "no progress for connections.max.idle.ms (\(idleMs))")
+        close(connection, .noProgress, "no progress for connections.max.idle.ms (\(idleMs))")
       }
     }
     guard connections.count > 0 else { return }
@@ -71,7 +71,9 @@ extension Frontend {
         connection.lending.isStranded || (connection.isWaiting && connection.turn.isIdle)
       guard awaitsCoordinator || (awaitsFetcher && !hasFetcher) else { continue }
       if loop.nowNs - min(connection.lastActivityNs, loop.nowNs) > waitNs {
-        close(connection, awaitsCoordinator ? "there is no coordinator" : "there is no fetcher")
+        close(
+          connection, .noSibling,
+          awaitsCoordinator ? "there is no coordinator" : "there is no fetcher")
       } else {
         waits = true
       }

@@ -40,6 +40,7 @@ enum Source {
   case idleCheck
   case overdueCheck
   case trim
+  case starvedCheck
   case suppressedLines
   case stopOverdue(patient: Bool)
 }
@@ -70,6 +71,9 @@ final class Frontend: EventHandler {
   var hasImage = false
   var isServing = false
   var isStopping = false
+  /// Bytes of requests that the coordinator has not answered, and whether others wait for that.
+  var forwardedBytes = 0
+  var isForwardingFull = false
   /// When the coordinator was lost; nil while it is here.
   var coordinatorLostNs: UInt64?
   /// Timers that are running.
@@ -77,7 +81,7 @@ final class Frontend: EventHandler {
   /// Why the process cannot go on.
   var failure: ServiceFailure?
 
-  enum OneTimer { case idleCheck, overdueCheck, trim, suppressedLines, acceptAgain }
+  enum OneTimer { case idleCheck, overdueCheck, trim, starvedCheck, suppressedLines, acceptAgain }
 
   var log: Log { environment.log }
   var limits: FrontendLimits { environment.limits }
@@ -133,6 +137,7 @@ final class Frontend: EventHandler {
     case .idleCheck: closeIdle()
     case .overdueCheck: giveUpOverdue()
     case .trim: trimSlab()
+    case .starvedCheck: closeStalled()
     case .suppressedLines: tellSuppressed()
     case .stopOverdue(let patient): stopOverdue(patient: patient)
     default: preconditionFailure("a descriptor is not a timer")

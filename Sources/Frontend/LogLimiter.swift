@@ -1,30 +1,36 @@
-// Lines that clients can cause, kept from becoming a flood: of each rule one line a second, the
-// others counted and told with the next one.
+// Lines that clients can cause, kept from becoming a flood: of each rule one line a second, the others
+// counted and told with the next one, or when a second has passed without one.
 
 struct LogLimiter {
-  private struct Rule {
+  private struct State {
     var windowEndsNs: UInt64 = 0
     var suppressed = 0
   }
 
-  private var rules: [String: Rule] = [:]
+  static let windowMs: Int64 = 1000
+  private var states: [ClosingRule: State] = [:]
 
   /// - Returns: nil when the line is to be left out, else how many were left out before.
-  mutating func admit(_ rule: String, nowNs: UInt64) -> Int? {
-    var state = rules[rule] ?? Rule()
-    defer { rules[rule] = state }
+  mutating func admit(_ rule: ClosingRule, nowNs: UInt64) -> Int? {
+    let state = states[rule] ?? State()
     if nowNs < state.windowEndsNs {
-      state.suppressed += 1
+      states[rule]?.suppressed += 1
       return nil
     }
-    defer { state = Rule(windowEndsNs: nowNs &+ 1_000_000_000, suppressed: 0) }
+    states[rule] = State(windowEndsNs: Self.windowEnd(nowNs))
     return state.suppressed
   }
 
-  /// Rules with lines left out, to be told now that nothing else happens; they begin anew.
-  mutating func takeSuppressed() -> [(rule: String, count: Int)] {
-    let left = rules.filter { $0.value.suppressed > 0 }.map { ($0.key, $0.value.suppressed) }
-    rules.removeAll()
-    return left.sorted { $0.0 < $1.0 }.map { (rule: $0.0, count: $0.1) }
+  /// Rules with lines left out, to be told now.
+  mutating func takeSuppressed(nowNs: UInt64) -> [(rule: ClosingRule, count: Int)] {
+    ClosingRule.allCases.compactMap { rule in
+      guard let state = states[rule], state.suppressed > 0 else { return nil }
+      states[rule] = State(windowEndsNs: Self.windowEnd(nowNs))
+      return (rule, state.suppressed)
+    }
+  }
+
+  private static func windowEnd(_ nowNs: UInt64) -> UInt64 {
+    nowNs &+ UInt64(windowMs) * 1_000_000
   }
 }

@@ -102,6 +102,11 @@ public enum TCPSocket {
     try setOption(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
   }
 
+  /// SO_KEEPALIVE: a peer that vanished without a word is noticed in the end.
+  public static func setKeepAlive(_ fd: borrowing OwnedFD) throws(Errno) {
+    try setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1)
+  }
+
   /// SO_SNDBUF and SO_RCVBUF in bytes; nil leaves the kernel's automatic size.
   public static func setBuffers(_ fd: borrowing OwnedFD, send: Int32?, receive: Int32?)
     throws(Errno)

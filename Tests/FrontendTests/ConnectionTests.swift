@@ -145,6 +145,50 @@ private func apiVersions(_ correlationId: Int32, version: Int16 = 3) throws -> [
     #expect(try harness.exchange(other, try apiVersions(2)).count > 10)
   }
 
+  @Test func aFullSlabMakesClientsWaitAndStalledOnesDoNotLast() throws {
+    var limits = Harness.limits()
+    limits.slabBytes = 4 << 20
+    let harness = try Harness(limits: limits)
+    // Half frames of two megabytes each: two of them take everything.
+    let half = [0, 0x1F, 0, 0, 0, 3, 0, 9] + [UInt8](repeating: 0, count: 100_000)
+    for _ in 0..<3 { try harness.client().send(half) }
+    let other = try harness.client()
+    try other.send(try apiVersions(1))
+    try harness.until("it waits") { harness.frontend.counters.starved > 0 }
+    try harness.rounds(5)
+    try harness.clients[0].abort()
+    try harness.clients[1].abort()
+    harness.clients.removeFirst(2)
+    try harness.until("it is answered") { other.next() != nil }
+  }
+
+  @Test func oneClientCannotTakeTheWholeSlab() throws {
+    let harness = try Harness()
+    harness.logwriter.publish(0, generation: 1)
+    try harness.coordinator.publish([
+      TopicImage(
+        name: "t", id: .random(), maxMessageBytes: 2_000_000,
+        partitions: [PartitionImage(slot: 0, generation: 1, leaderEpoch: 0)])
+    ])
+    harness.logwriter.answersAtOnce = false
+    let greedy = try harness.client()
+    let batch = Requests.batch([UInt8](repeating: 1, count: 1_000_000))
+    for number in 0..<40 {
+      try greedy.send(
+        try Requests.produce([(0, batch)], correlationId: Int32(number)))
+    }
+    try harness.until("it is stopped") { harness.logwriter.entries.count >= 10 }
+    try harness.rounds(200)
+    #expect(harness.logwriter.entries.count <= 16)
+    harness.logwriter.answersAtOnce = true
+    var answered = 0
+    try harness.until("all are answered") {
+      while greedy.next() != nil { answered += 1 }
+      return answered == 40
+    }
+    #expect(harness.frontend.counters.bytesCopied * 20 < harness.frontend.counters.bytesIn)
+  }
+
   // MARK: Limits
 
   @Test func tooManyConnectionsAreRefused() throws {

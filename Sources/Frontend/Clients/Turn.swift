@@ -28,8 +28,10 @@ struct Turn {
   /// request may always begin, however large.
   static let producesMax = 1024
   static let produceBytesMax = 16 << 20
-  /// Fetches of one connection that may be under way.
+  /// Fetches of one connection that may be under way, and the bytes of their frames, which are kept
+  /// for another fetcher; again one may always begin.
   static let fetchesMax = 64
+  static let fetchBytesMax = 1 << 20
 
   var produces = 0
   var produceBytes = 0
@@ -37,6 +39,7 @@ struct Turn {
   var isAwaitingResponse = false
   /// Fetches that a fetcher has.
   var fetches = 0
+  var fetchBytes = 0
 
   var isIdle: Bool { produces == 0 && fetches == 0 && !isAwaitingResponse }
 
@@ -49,7 +52,10 @@ struct Turn {
       return fetches == 0
         && (produces == 0
           || produces < Self.producesMax && produceBytes + frameBytes <= Self.produceBytesMax)
-    case .fetch: return produces == 0 && fetches < Self.fetchesMax && unsentBytes == 0
+    case .fetch:
+      return produces == 0 && unsentBytes == 0
+        && (fetches == 0
+          || fetches < Self.fetchesMax && fetchBytes + frameBytes <= Self.fetchBytesMax)
     case .coordinator, .local: return produces == 0 && fetches == 0
     }
   }

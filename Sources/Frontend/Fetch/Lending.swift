@@ -47,11 +47,11 @@ struct Lending {
   }
 
   /// The oldest fetch was answered.
-  /// - Returns: false when none was under way: the fetcher is confused.
-  mutating func served(_ bytes: UInt64) -> Bool {
-    guard fetcher != nil, frames.popFirst() != nil else { return false }
+  /// - Returns: the bytes of its frame; nil when none was under way: the fetcher is confused.
+  mutating func served(_ bytes: UInt64) -> Int? {
+    guard fetcher != nil, let frame = frames.popFirst() else { return nil }
     accountedBytes += bytes
-    return true
+    return frame.count
   }
 
   enum AfterLoss: Equatable {

@@ -135,9 +135,7 @@ struct ChunkPool: ~Copyable {
   /// Gives memory back to the kernel that has not been used since the call before, except for
   /// `warmBytes` at the slab's beginning, where the next blocks are taken.
   mutating func trim() throws(Errno) {
-    let idle = open.filter { chunks[Int($0)].frames == 0 }
-    open.removeAll { idle.contains($0) }
-    for index in idle { close(index) }
+    closeOpen()
     for index in Self.warmBytes / Self.granule..<granules.count
     where granules[index].isTouched && granules[index].chunks == 0 {
       if granules[index].isRecent {
@@ -148,6 +146,11 @@ struct ChunkPool: ~Copyable {
       granules[index].isTouched = false
       excess -= 1
     }
+  }
+
+  /// Nothing more is received into the chunks that are open.
+  mutating func closeOpen() {
+    while let index = open.popLast() { close(index) }
   }
 
   private func block(_ index: ChunkIndex) -> Block { chunks[Int(index)].block }
