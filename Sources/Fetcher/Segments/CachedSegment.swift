@@ -27,6 +27,8 @@ final class CachedSegment {
   /// Positions that the logwriter named: the batch that holds `offset` begins at or after
   /// `position`. Ascending; they find the way where the index does not reach.
   private var floors: [(offset: Int64, position: Int64)] = []
+  /// The entry of the index where the last search ended.
+  var indexPlace = 0
   /// When it was used last, in uses of the cache.
   var lastUse: UInt64 = 0
 

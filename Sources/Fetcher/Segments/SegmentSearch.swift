@@ -23,6 +23,7 @@ enum SegmentFault: Error {
 final class SegmentSearch {
   private static let blockSize = 8192
   private static let indexEntrySize = 8
+  private static let entriesPerBlock = blockSize / indexEntrySize
   /// Reads of one walk: where the index reaches, a few are enough.
   private static let readsMax = 256
   private let block = UnsafeMutableRawBufferPointer.allocate(byteCount: blockSize, alignment: 16)
@@ -60,10 +61,16 @@ final class SegmentSearch {
   func boundary(_ segment: CachedSegment, from start: Int64, limit: Int64, end: Int64)
     throws(SegmentFault) -> (position: Int64, next: BatchFrame?)
   {
-    let indexed = try indexFloor(segment) { _, position in Int64(position) <= limit } ?? 0
-    var boundary = max(start, min(indexed, end))
+    // What one read shows needs no index.
+    let isNear = limit - start <= Int64(Self.blockSize)
+    var boundary = start
+    if !isNear {
+      let indexed = try indexFloor(segment) { _, position in Int64(position) <= limit } ?? 0
+      boundary = max(start, min(indexed, end))
+    }
     var next: BatchFrame?
-    _ = try walk(segment, from: boundary, to: end) { frame in
+    let wanted = isNear ? Self.blockSize : RecordBatchHeader.size
+    _ = try walk(segment, from: boundary, to: end, reading: wanted) { frame in
       next = frame
       guard frame.endPosition <= limit else { return false }
       boundary = frame.endPosition
@@ -76,10 +83,11 @@ final class SegmentSearch {
   /// Visits batch after batch until `visit` returns false. Stops at a batch that ends beyond `end`.
   /// - Returns: false when it stopped because it had read too often.
   private func walk(
-    _ segment: CachedSegment, from start: Int64, to end: Int64, _ visit: (BatchFrame) -> Bool
+    _ segment: CachedSegment, from start: Int64, to end: Int64,
+    reading firstWanted: Int = RecordBatchHeader.size, _ visit: (BatchFrame) -> Bool
   ) throws(SegmentFault) -> Bool {
     var position = start
-    var wanted = RecordBatchHeader.size
+    var wanted = firstWanted
     blockCount = 0
     reads = 0
     while position + Int64(RecordBatchHeader.size) <= end {
@@ -118,17 +126,40 @@ final class SegmentSearch {
     _ segment: CachedSegment, _ condition: (UInt32, UInt32) -> Bool
   ) throws(SegmentFault) -> Int64? {
     guard let index = segment.index else { return nil }
+    // Whoever reads on comes back to where the last search ended.
+    if let near = try indexFloor(segment, index, from: segment.indexPlace, condition) {
+      return near
+    }
     let size: Int64
     do { size = try File.status(index.file).size } catch { throw .system(error) }
     var low = 0
     var high = Int(size) / Self.indexEntrySize
-    let perBlock = Self.blockSize / Self.indexEntrySize
     // Halve until one block holds what is left, then read that.
-    while high - low > perBlock {
+    while high - low > Self.entriesPerBlock {
       let middle = (low + high) / 2
       _ = try read(index, at: Int64(middle * Self.indexEntrySize), count: Self.indexEntrySize)
       if fulfils(0, condition) { low = middle } else { high = middle }
     }
+    return try floorInBlock(segment, index, from: low, upTo: high, condition).position
+  }
+
+  /// As above, when one block from `place` on shows the entry and the one after it.
+  private func indexFloor(
+    _ segment: CachedSegment, _ index: SharedDescriptor, from place: Int,
+    _ condition: (UInt32, UInt32) -> Bool
+  ) throws(SegmentFault) -> Int64? {
+    let (position, isLast) = try floorInBlock(
+      segment, index, from: place, upTo: place + Self.entriesPerBlock, condition)
+    return isLast ? nil : position
+  }
+
+  /// The last entry of one block that fulfils the condition.
+  /// - Returns: nil when not even the first does; and whether it is the last that a whole block has,
+  ///   so that those behind it may fulfil the condition, too.
+  private func floorInBlock(
+    _ segment: CachedSegment, _ index: SharedDescriptor, from low: Int, upTo high: Int,
+    _ condition: (UInt32, UInt32) -> Bool
+  ) throws(SegmentFault) -> (position: Int64?, isLast: Bool) {
     let count =
       try read(
         index, at: Int64(low * Self.indexEntrySize), count: (high - low) * Self.indexEntrySize)
@@ -140,7 +171,9 @@ final class SegmentSearch {
       let middle = (first + last) / 2
       if fulfils(middle, condition) { first = middle + 1 } else { last = middle }
     }
-    return first == 0 ? nil : Int64(entry(first - 1).position)
+    guard first > 0 else { return (nil, false) }
+    segment.indexPlace = low + first - 1
+    return (Int64(entry(first - 1).position), first == Self.entriesPerBlock)
   }
 
   /// Whether entry `number` of the block is one and fulfils the condition; zeros are no entry.
