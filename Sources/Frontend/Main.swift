@@ -8,6 +8,7 @@ import Service
 enum Main {
   static func main() {
     ServiceMain.run(.frontend) { context throws(ServiceFailure) in
+      try context.sockets.requireSome()
       let limits = try FrontendLimits(
         context.configuration, descriptorsMax: context.descriptorsMax)
       let environment = FrontendEnvironment(

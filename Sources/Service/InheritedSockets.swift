@@ -30,15 +30,22 @@ public final class InheritedSockets {
     }
   }
 
+  private static let remedy = "start this process through its .socket unit or `sluice up`"
+
   /// Takes the socket called `name`.
   public func take(_ name: String) throws(ServiceFailure) -> OwnedFD {
     guard let index = numbers.firstIndex(where: { $0.name == name }) else {
       let others = numbers.map(\.name).joined(separator: ", ")
       throw .configuration(
-        "no socket named '\(name)' was passed in (LISTEN_FDNAMES has: \(others.isEmpty ? "none" : others)); start this process through its .socket unit or `sluice up`"
+        "no socket named '\(name)' was passed in (LISTEN_FDNAMES has: \(others.isEmpty ? "none" : others)); \(Self.remedy)"
       )
     }
     return OwnedFD(taking: numbers.remove(at: index).number)
+  }
+
+  /// Refuses to go on when none is left.
+  public func requireSome() throws(ServiceFailure) {
+    if numbers.isEmpty { throw .configuration("no socket was passed in; \(Self.remedy)") }
   }
 
   /// Takes the next of all remaining sockets, or nil when none is left.

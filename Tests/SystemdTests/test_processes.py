@@ -9,7 +9,6 @@ from harness.box import eventually
 
 UNIT = "sluice-logwriter.service"
 SOCKET = "sluice-logwriter.socket"
-PROGRAM = "/usr/libexec/sluice/sluice-logwriter"
 PATH = "/run/sluice/logwriter.sock"
 PROPERTIES = "/etc/sluice/server.properties"
 
@@ -156,10 +155,11 @@ def test_unreadable_configuration(box):
         os.chmod(box.host_path(PROPERTIES), 0o644)
 
 
-def test_by_hand_without_sockets(box):
-    done = box.run(PROGRAM, check=False)
+@pytest.mark.parametrize("role", ["frontend", "logwriter", "fetcher", "coordinator"])
+def test_by_hand_without_sockets(box, role):
+    done = box.run(f"/usr/libexec/sluice/sluice-{role}", check=False)
     assert done.returncode == 100
-    assert "through its .socket unit or `sluice up`" in done.stderr
+    assert "start this process through its .socket unit or `sluice up`" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

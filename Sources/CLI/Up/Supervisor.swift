@@ -183,12 +183,13 @@ final class Supervisor: EventHandler {
 
   private func say(_ line: String) { StandardError.line("sluice up: \(line)") }
 
-  /// The directory of this program, where the others are installed as well.
+  /// Where the other programs are: beside this one, or in libexec where `make install` puts them.
   private static func programDirectory() throws(ServiceFailure) -> String {
     do throws(Errno) {
       let own = try File.target(ofLink: "/proc/self/exe")
-      guard let slash = own.lastIndex(of: "/") else { return "." }
-      return String(own[..<slash])
+      let directory = own.lastIndex(of: "/").map { String(own[..<$0]) } ?? "."
+      let installed = "\(directory)/../libexec/sluice"
+      return File.exists("\(installed)/sluice-frontend") ? installed : directory
     } catch { throw ServiceFailure(error) }
   }
 }
