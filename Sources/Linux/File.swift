@@ -190,7 +190,9 @@ public enum File {
   public static func contents(_ path: String, limit: Int = 16 << 20) throws(Errno) -> [UInt8] {
     let file = try open(path, .readOnly)
     var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 64 << 10)
+    // Most files here are small; those of /proc have no size.
+    let size = try status(file).size
+    var chunk = [UInt8](repeating: 0, count: Int(min(max(size + 1, 4096), 64 << 10)))
     while true {
       let count = try retrying("read", path) { Glibc.read(file.rawValue, &chunk, chunk.count) }
       if count == 0 { return bytes }

@@ -59,7 +59,7 @@ extension PartitionLog {
   private func recover(from point: Int64, nowMs: Int64) throws(StorageError) -> RecoveryReport {
     var report = RecoveryReport()
     var index = segments.lastIndex { $0.baseOffset <= point } ?? 0
-    try loadForRecovery(upTo: max(point, segments[index].baseOffset))
+    let known = try loadForRecovery(upTo: max(point, segments[index].baseOffset))
     let replayFrom = snapshotOffset >= 0 ? snapshotOffset : segments[index].baseOffset
     for (earlier, segment) in segments[..<index].enumerated()
     where segments[earlier + 1].baseOffset > replayFrom {
@@ -84,7 +84,7 @@ extension PartitionLog {
       }
     }
     try removeSegments(from: index, &report)
-    try finishRecovery(above: point)
+    try finishRecovery(above: point, known)
     report.logEndOffset = logEndOffset
     return report
   }
@@ -106,7 +106,8 @@ extension PartitionLog {
     return end
   }
 
-  private func loadForRecovery(upTo offset: Int64) throws(StorageError) {
+  /// - Returns: the leader epochs as the checkpoint has them.
+  private func loadForRecovery(upTo offset: Int64) throws(StorageError) -> [LeaderEpochEntry] {
     do throws(StorageError) {
       epochs = try LeaderEpochCheckpoint.read(
         "\(path)/\(LogFileName.leaderEpochCheckpoint)", device)
@@ -117,6 +118,7 @@ extension PartitionLog {
       epochs = []
     }
     _ = try loadSnapshot(upTo: offset)
+    return epochs
   }
 
   private func removeSegments(from index: Int, _ report: inout RecoveryReport)
@@ -135,8 +137,10 @@ extension PartitionLog {
     }
   }
 
-  /// Snapshots and epochs as the recovered batches have them.
-  private func finishRecovery(above point: Int64) throws(StorageError) {
+  /// Snapshots and epochs as the recovered batches have them; `known` are those on disk.
+  private func finishRecovery(above point: Int64, _ known: [LeaderEpochEntry])
+    throws(StorageError)
+  {
     for offset in try snapshots() where offset > point {
       let path = path(.snapshot, offset)
       try about("remove", path) { () throws(Errno) in try device.remove(path) }
@@ -144,7 +148,7 @@ extension PartitionLog {
     isLoaded = true
     try takeSnapshot()
     epochs.removeAll { $0.startOffset >= logEndOffset }
-    if !epochs.isEmpty { try writeEpochs() }
+    if epochs != known { try writeEpochs() }
   }
 
   /// Damage to what was promised to be on disk: kept as it is.
