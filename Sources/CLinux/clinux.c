@@ -143,7 +143,9 @@ int clinux_reap(int pid, int *code, int *signal) {
 
 int clinux_syncfs(int fd) { return syncfs(fd); }
 
-int clinux_lock_file(int fd) {
-  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+static int set_lock(int fd, short type) {
+  struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
   return fcntl(fd, F_OFD_SETLK, &lock);
 }
+int clinux_lock_file(int fd) { return set_lock(fd, F_WRLCK); }
+int clinux_unlock_file(int fd) { return set_lock(fd, F_UNLCK); }

@@ -128,6 +128,9 @@ public enum File {
     }
   }
 
+  /// Gives up what `lock` took, for every copy of the descriptor.
+  public static func unlock(_ fd: borrowing OwnedFD) { _ = clinux_unlock_file(fd.rawValue) }
+
   /// Makes the names in a directory durable.
   public static func syncDirectory(_ path: String) throws(Errno) {
     let directory = try open(path, [.readOnly, .directory])

@@ -34,12 +34,16 @@ final class LogStore {
 
   /// Opens every directory of `log.dirs` and takes in what is there.
   /// - Parameter descriptorsMax: how many descriptors this process may have open.
-  init(configuration: BrokerConfiguration, descriptorsMax: Int, log: Log) throws(ServiceFailure) {
+  init(
+    configuration: BrokerConfiguration, descriptorsMax: Int, device: LogDevice = LogDevice(),
+    log: Log
+  ) throws(ServiceFailure) {
     self.log = log
     producerIdExpirationMs = configuration.producerIdExpirationMs
     do throws(Errno) { scoreboard = try ScoreboardWriter() } catch { throw ServiceFailure(error) }
     // The rest of the descriptors is for peers and hand-overs.
-    environment = LogEnvironment(openSegmentsMax: min(max(descriptorsMax / 4, 16), 4096))
+    environment = LogEnvironment(
+      openSegmentsMax: min(max(descriptorsMax / 4, 16), 4096), device: device)
     var clusterId: String?
     for path in configuration.logDirs {
       do throws(StorageError) {

@@ -40,9 +40,10 @@ public struct StorageError: Error, CustomStringConvertible, Sendable {
     }
   }
 
-  /// Whether it may work another time: too few descriptors or too little memory now.
-  var isTransient: Bool {
-    if case .system(let error) = cause { error.isTransient } else { false }
+  /// Whether it may work another time: too little room, too few descriptors, too little memory now.
+  var mayPass: Bool {
+    if case .system(let error) = cause, error.isTransient { return true }
+    return isOutOfSpace
   }
 
   /// Whether nothing is broken, there is only no room (ENOSPC, EDQUOT).

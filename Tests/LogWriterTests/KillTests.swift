@@ -107,7 +107,7 @@ import Testing
       path: "\(temporary.path)/\(SocketName.logwriter)", backlog: 16)
     var acknowledged: [Int64: UInt8] = [:]
     var sequence: Int32 = 0
-    var unanswered: [Int32] = []
+    var toSend: [Int32] = []
     for round in 0..<4 {
       let running = try Running(temporary.path, listener)
       let state = try #require(try partition(running.path))
@@ -118,8 +118,7 @@ import Testing
         .attachSlab(size: 1 << 20), descriptors: [slab.descriptor.rawValue])
       _ = try frontend.next()
       // Retries first, as the protocol between them says; then new records, eight in flight.
-      var toSend = unanswered
-      unanswered = []
+      var unanswered: [Int32] = []
       var answers = 0
       let killAfter = 40 * (round + 1)
       while true {
@@ -146,6 +145,7 @@ import Testing
           answers += 1
         }
       }
+      toSend = unanswered + toSend
     }
     // One producer, every sequence number once: the offset is the sequence number.
     let running = try Running(temporary.path, listener)

@@ -32,19 +32,21 @@ final class Broker {
   let temporary: TemporaryDirectory
   private(set) var writer: LogWriter
 
-  init(_ temporary: TemporaryDirectory? = nil) throws {
-    let temporary = try temporary ?? TemporaryDirectory()
-    self.temporary = temporary
-    writer = try Self.start(temporary.path)
+  private let device: LogDevice
+
+  init(device: LogDevice = LogDevice()) throws {
+    temporary = try TemporaryDirectory()
+    self.device = device
+    writer = try Self.start(temporary.path, device)
   }
 
-  private static func start(_ path: String) throws -> LogWriter {
+  private static func start(_ path: String, _ device: LogDevice) throws -> LogWriter {
     var options = ServiceOptions()
     options.runtimeDirectory = path
     options.overrides = ["log.dirs=\(path)/data"]
     let context = try ServiceContext(role: .logwriter, options: options)
     let store = try LogStore(
-      configuration: context.configuration, descriptorsMax: 1024, log: context.log)
+      configuration: context.configuration, descriptorsMax: 1024, device: device, log: context.log)
     let socket = try UnixSocket.listen(path: context.socketPath(SocketName.logwriter), backlog: 16)
     let writer = try LogWriter(context: context, socket: socket, store: store)
     writer.begin()
@@ -77,8 +79,8 @@ final class Broker {
   func crash() throws {
     // The old store holds the lock of the directory: it must go before the new one comes.
     let elsewhere = try TemporaryDirectory()
-    writer = try Self.start(elsewhere.path)
-    writer = try Self.start(temporary.path)
+    writer = try Self.start(elsewhere.path, device)
+    writer = try Self.start(temporary.path, device)
   }
 }
 

@@ -39,6 +39,12 @@ final class FailingDevice: LogDevice {
   var shortBy: Int?
   var truncateFailure: Int32?
   var smallWriteFailure: Int32?
+  var openFailure: Int32?
+
+  override func open(_ path: String, _ mode: OpenMode) throws(Errno) -> OwnedFD {
+    if let openFailure { throw Errno(openFailure, "open", path) }
+    return try super.open(path, mode)
+  }
 
   override func write(
     _ fd: borrowing OwnedFD, _ vectors: UnsafeBufferPointer<iovec>, at offset: Int64
@@ -128,6 +134,53 @@ struct FaultTests {
     #expect(fixture.log.logEndOffset == 2)
     #expect(fixture.report?.cutBytes == 151)
     #expect(try fixture.append(batch(2)) == .staged(baseOffset: 2, logAppendTimeMs: -1))
+  }
+
+  @Test func noSpaceForIndexesOnlyMakesThemSparser() throws {
+    let device = FailingDevice()
+    let fixture = try Fixture(device: device) { $0.indexIntervalBytes = 0 }
+    try fixture.append(Batch(timestamp: 0))
+    device.smallWriteFailure = ENOSPC
+    for sequence in 1..<200 { try fixture.append(Batch(timestamp: Int64(sequence))) }
+    #expect(!fixture.log.isOffline)
+    #expect(fixture.log.logEndOffset == 200)
+    #expect(try fixture.log.maxTimestamp(nowMs: 0) == MaxTimestamp(offset: 199, timestampMs: 199))
+    device.smallWriteFailure = nil
+    for sequence in 200..<300 { try fixture.append(Batch(timestamp: Int64(sequence))) }
+    try fixture.restart()
+    for (_, position, header) in try fixture.batches() {
+      let place = try #require(try fixture.log.place(of: header.baseOffset))
+      #expect(place.startPosition <= position)
+    }
+    #expect(try fixture.log.maxTimestamp(nowMs: 0) == MaxTimestamp(offset: 299, timestampMs: 299))
+  }
+
+  @Test func noSpaceForARollRefusesUntilThereIs() throws {
+    let device = FailingDevice()
+    let fixture = try Fixture(device: device) { $0.segmentBytes = 1_000 }
+    for _ in 0..<6 { try fixture.append(Batch()) }
+    device.openFailure = ENOSPC
+    for _ in 0..<3 {
+      #expect(throws: StorageError.self) { try fixture.append(Batch()) }
+      #expect(!fixture.log.isOffline)
+      #expect(fixture.log.logEndOffset == 6)
+    }
+    device.openFailure = nil
+    #expect(try fixture.append(Batch()) == .staged(baseOffset: 6, logAppendTimeMs: -1))
+    #expect(fixture.log.segments.map(\.baseOffset) == [0, 6])
+    try fixture.crash()
+    #expect(fixture.log.logEndOffset == 7)
+    #expect(fixture.report?.defect == nil)
+  }
+
+  @Test func tooFewDescriptorsPass() throws {
+    let device = FailingDevice()
+    let fixture = try Fixture(device: device)
+    device.openFailure = EMFILE
+    #expect(throws: StorageError.self) { try fixture.append(batch(0)) }
+    #expect(!fixture.log.isOffline)
+    device.openFailure = nil
+    #expect(try fixture.append(batch(0)) == .staged(baseOffset: 0, logAppendTimeMs: -1))
   }
 
   @Test func failingIndexWritesTakeThePartitionOffline() throws {

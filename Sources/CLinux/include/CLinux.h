@@ -27,8 +27,9 @@ int clinux_pidfd_open(int pid);
 int clinux_fallocate(int fd, int mode, off_t offset, off_t length);
 int clinux_set_death_signal(int signal);
 int clinux_syncfs(int fd);
-/// Takes an exclusive lock on the whole file without waiting (fcntl(2) F_OFD_SETLK).
+/// Takes or gives up an exclusive lock on the whole file without waiting (fcntl(2) F_OFD_SETLK).
 int clinux_lock_file(int fd);
+int clinux_unlock_file(int fd);
 
 /// Starts a program with listening sockets as sd_listen_fds(3) wants them: `fds` become 3, 4, …, and
 /// the child's pid is written in decimal to `listen_pid_value`, which points into `environment` and

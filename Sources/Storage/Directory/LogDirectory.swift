@@ -67,6 +67,9 @@ public final class LogDirectory {
     }
   }
 
+  // A child between fork and exec has a copy of the lock's descriptor: closing ours is not enough.
+  deinit { File.unlock(lock) }
+
   /// Creates a partition with one empty segment. There is none of that name.
   public func create(
     _ partition: TopicPartition, topicId: UUID128, settings: LogSettings

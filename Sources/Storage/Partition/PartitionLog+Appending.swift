@@ -156,7 +156,7 @@ extension PartitionLog {
     let interval = settings.config.indexIntervalBytes
     for index in 0..<buffer.count {
       let batch = buffer[index]
-      if active.isTailFull { try flushTails(active) }
+      if active.isTailFull { flushTailsIfPossible(active) }
       active.added(batch, at: position, indexIntervalBytes: interval)
       position += Int64(batch.size)
     }

@@ -35,7 +35,7 @@ extension PartitionLog {
       wasUsed = true
       return opened.active
     } catch {
-      if error.isTransient { drop() } else { fail(error) }
+      if error.mayPass { drop() } else { fail(error) }
       throw error
     }
   }

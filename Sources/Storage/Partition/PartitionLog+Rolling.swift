@@ -19,8 +19,8 @@ extension PartitionLog {
       self.active = try createSegment(segment, nowMs: nowMs)
       segments.append(segment)
     } catch {
-      // Half a roll is harmless on disk, but the indexes in memory have been handed over.
-      fail(error)
+      // Half a roll is harmless on disk: without its .log the new segment is none yet.
+      if !error.mayPass { fail(error) }
       throw error
     }
   }
@@ -61,14 +61,17 @@ extension PartitionLog {
     try flushTails(active)
   }
 
-  /// Writes the index entries that are in memory; takes the log offline when that fails.
+  /// Writes the index entries that are in memory.
   func flushTails(_ active: ActiveSegment) throws(StorageError) {
-    do throws(StorageError) {
-      try active.offsetIndex.flush(path(.index, active.baseOffset), device)
-      try active.timeIndex.flush(path(.timeindex, active.baseOffset), device)
-    } catch {
-      fail(error)
-      throw error
+    try active.offsetIndex.flush(path(.index, active.baseOffset), device)
+    try active.timeIndex.flush(path(.timeindex, active.baseOffset), device)
+  }
+
+  /// The same behind an append that is done already: entries wait in memory while the disk has no
+  /// room for them.
+  func flushTailsIfPossible(_ active: ActiveSegment) {
+    do throws(StorageError) { try flushTails(active) } catch {
+      if !error.mayPass { fail(error) }
     }
   }
 
@@ -93,7 +96,10 @@ extension PartitionLog {
       try finishIndexes(active)
       self.active = nil
     } catch {
-      fail(error)
+      if !error.mayPass { return fail(error) }
+      // The entries are made again from batches at the next opening.
+      isLoaded = false
+      self.active = nil
     }
   }
 

@@ -51,7 +51,8 @@ final class ActiveSegment {
       || lastOffset - baseOffset > Int64(Int32.max)
   }
 
-  /// Notes a batch that lies at `position` now. The tails must not be full.
+  /// Notes a batch that lies at `position` now. While the tails are full no entry is added: the
+  /// index becomes sparser.
   @inline(__always)
   func added(_ batch: StagedBatch, at position: Int64, indexIntervalBytes: Int32) {
     if position == 0 { firstTimestamp = batch.maxTimestamp }
@@ -59,7 +60,7 @@ final class ActiveSegment {
       maxTimestamp = batch.maxTimestamp
       offsetOfMaxTimestamp = batch.lastOffset
     }
-    if bytesSinceLastEntry > Int64(indexIntervalBytes) {
+    if bytesSinceLastEntry > Int64(indexIntervalBytes), !isTailFull {
       offsetIndex.append(
         OffsetIndexEntry(
           relativeOffset: Int32(batch.lastOffset - baseOffset), position: Int32(position)))
