@@ -98,6 +98,7 @@ extension Frontend {
       throw MessageError("a second scoreboard")
     }
     scoreboard = try ScoreboardReader(memory)
+    attachedNs = loop.nowNs
     log.info("the logwriter serves")
     produce.queue.recovering()
     checkImage()
@@ -145,15 +146,16 @@ extension Frontend {
   }
 
   /// After a new image or a new scoreboard: what was held may go, and once the two are of one mind
-  /// nothing is held any more.
+  /// nothing is held any more. Partitions that have no slot even then are offline, after a while.
   func checkImage() {
     guard produce.queue.state != .away, hasImage else { return }
     releaseHeld()
-    if produce.queue.state == .recovering,
-      produce.topics.allOpen({ isCurrent($0.slot, $0.generation) })
-    {
-      produce.queue.recovered()
+    guard produce.queue.state == .recovering else { return }
+    let isPatient = loop.nowNs - attachedNs < UInt64(ProducePath.waitMsMax) * 1_000_000
+    let isOfOneMind = produce.topics.allPartitions {
+      isCurrent($0.slot, $0.generation) || (!isPatient && $0.slot == PartitionImage.noSlot)
     }
+    if isOfOneMind { produce.queue.recovered() }
   }
 
   private func releaseHeld() {

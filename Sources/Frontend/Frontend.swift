@@ -60,6 +60,8 @@ final class Frontend: EventHandler {
   var pool: ChunkPool
   let produce: ProducePath
   var scoreboard: ScoreboardReader?
+  /// When the scoreboard came.
+  var attachedNs: UInt64 = 0
   var counters = FrontendCounters()
   var logLimiter = LogLimiter()
   /// Connections to look at when the round ends.

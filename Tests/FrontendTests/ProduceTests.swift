@@ -195,6 +195,20 @@ private func harness(_ topics: [TopicImage] = [image()]) throws -> Harness {
     #expect(harness.frontend.produce.queue.state == .attached)
   }
 
+  @Test func aPartitionThatIsNotOpenYetIsWaitedFor() throws {
+    let closed = TopicImage(
+      name: "t", id: topicId, maxMessageBytes: 1_048_588,
+      partitions: [PartitionImage(slot: PartitionImage.noSlot, generation: 0, leaderEpoch: 0)])
+    let harness = try harness([closed])
+    let client = try harness.client()
+    try client.send(try Requests.produce([(0, Requests.batch())]))
+    try harness.until("it is held") { harness.frontend.produce.queue.heldCount == 1 }
+    harness.logwriter.publish(3, generation: 1)
+    try harness.coordinator.publish([image(1, firstSlot: 3)])
+    try harness.until("it is answered") { client.next() != nil }
+    #expect(harness.logwriter.entries.map(\.entry.slot) == [3])
+  }
+
   @Test func aClosedConnectionLeavesNothingBehind() throws {
     let harness = try harness()
     harness.logwriter.answersAtOnce = false

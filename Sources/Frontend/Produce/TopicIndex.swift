@@ -100,9 +100,9 @@ struct TopicIndex {
     return nil
   }
 
-  /// Whether `isCurrent` holds for every partition that is open.
-  func allOpen(_ isCurrent: (PartitionImage) -> Bool) -> Bool {
-    partitions.allSatisfy { $0.slot == PartitionImage.noSlot || isCurrent($0) }
+  /// Whether `isCurrent` holds for every partition.
+  func allPartitions(_ isCurrent: (PartitionImage) -> Bool) -> Bool {
+    partitions.allSatisfy(isCurrent)
   }
 
   private func hasName(_ topic: Topic, _ name: UnsafeRawBufferPointer) -> Bool {
