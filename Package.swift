@@ -102,8 +102,8 @@ let package = Package(
     program(
       "CLI",
       [
-        "Model", "Linux", "KafkaProtocol", "Records", "Compression", "Storage", "Configuration",
-        "IPC", "Service", argumentParser,
+        "Model", "Linux", "KafkaProtocol", "Records", "Compression", "Configuration", "IPC",
+        "Service", argumentParser,
       ]),
     program("WireGen", []),
 
@@ -129,7 +129,11 @@ let package = Package(
         "Configuration", "Service",
       ]),
     tests(
-      "CLITests", ["CLI", "KafkaProtocol", "Records", "Storage", "IPC", "Linux", "Model"]),
+      "CLITests",
+      [
+        "CLI", "KafkaProtocol", "Records", "Compression", "Storage", "IPC", "Linux", "Model",
+        argumentParser,
+      ]),
     tests(
       "ProcessTests",
       ["KafkaProtocol", "Records", "Compression", "IPC", "Linux", "Model"]),

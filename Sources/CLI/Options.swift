@@ -1,4 +1,4 @@
-// Options that several commands share, and how a failure becomes an exit code.
+// Options that several commands share.
 
 import ArgumentParser
 
@@ -7,18 +7,11 @@ struct BrokerOptions: ParsableArguments {
   @Option(
     name: [.customLong("bootstrap-server"), .customShort("b")],
     help: ArgumentHelp(
-      "A broker of the cluster; several separated by commas.", valueName: "HOST:PORT"))
+      "A broker of the cluster; several separated by commas. The port is 9092 if none is given.",
+      valueName: "HOST:PORT"))
   var bootstrapServer = "127.0.0.1:9092"
 
-  func cluster() -> Cluster { Cluster(bootstrap: bootstrapServer) }
-}
-
-enum Command {
-  /// Runs the body of a command: a failure is one line on standard error and exit code 1.
-  static func run(_ body: () throws(ClientError) -> Void) throws {
-    do { try body() } catch {
-      StandardError.line("sluice: \(error)")
-      throw ExitCode(1)
-    }
+  func cluster(_ interruption: Interruption? = nil) -> Cluster {
+    Cluster(bootstrap: bootstrapServer, interruption: interruption)
   }
 }

@@ -1,6 +1,7 @@
 // The records of a batch, decompressed: what consuming and dumping have in common.
 
 import Compression
+import Linux
 import Model
 import Records
 
@@ -19,22 +20,23 @@ enum BatchRecordsError: Error, CustomStringConvertible {
 }
 
 enum BatchRecords {
+  /// Hands every record to `body`, in order. What comes before a defect has been handed out when it
+  /// throws.
   /// - Parameters:
   ///   - batch: the whole batch, header included.
   ///   - limit: bytes of decompressed records at most.
-  static func all(_ header: RecordBatchHeader, _ batch: UnsafeRawBufferPointer, limit: Int)
-    throws(BatchRecordsError) -> [Record]
-  {
+  static func forEach(
+    _ header: RecordBatchHeader, _ batch: UnsafeRawBufferPointer, limit: Int,
+    _ body: (RecordView) -> Void
+  ) throws(BatchRecordsError) {
     guard let codec = header.compression else { throw .unknownCodec }
     let payload = UnsafeRawBufferPointer(rebasing: batch[RecordBatchHeader.size...])
-    if codec == .none { return try records(header, payload) }
+    if codec == .none { return try walk(header, payload, body) }
     let plain: [UInt8]
     do { plain = try Compression.decompress(payload, as: codec, limit: limit) } catch {
       throw .compression(error)
     }
-    return try plain.withUnsafeBufferPointer { elements throws(BatchRecordsError) in
-      try records(header, UnsafeRawBufferPointer(elements))
-    }
+    try plain.withRawBytes { raw throws(BatchRecordsError) in try walk(header, raw, body) }
   }
 
   /// The next whole batch of a run of bytes.
@@ -44,9 +46,12 @@ enum BatchRecords {
     do { return try iterator.next() } catch { throw .format(error) }
   }
 
-  private static func records(_ header: RecordBatchHeader, _ payload: UnsafeRawBufferPointer)
-    throws(BatchRecordsError) -> [Record]
-  {
-    do { return try Record.all(of: header, payload: payload) } catch { throw .format(error) }
+  private static func walk(
+    _ header: RecordBatchHeader, _ payload: UnsafeRawBufferPointer, _ body: (RecordView) -> Void
+  ) throws(BatchRecordsError) {
+    do throws(RecordFormatError) {
+      var iterator = try RecordIterator(header: header, records: payload)
+      while let view = try iterator.next() { body(view) }
+    } catch { throw .format(error) }
   }
 }

@@ -13,15 +13,21 @@ final class BrokerConnection {
   private var correlationId: Int32 = 0
   private var versions: [Int16: ClosedRange<Int16>] = [:]
   private var writer = WireWriter()
+  private let interruption: Interruption?
 
   static let clientId = "sluice"
   private static let connectMs: Int64 = 10_000
   /// Beyond what a request asks the broker to wait.
   private static let answerMs: Int64 = 30_000
 
+  /// How long an interrupted command still waits for an answer that is on its way.
+  private static let graceMs: Int64 = 1_000
+
   /// Connects to `HOST:PORT` and asks for the served versions.
-  init(_ address: String) throws(ClientError) {
+  /// - Parameter interruption: ends a wait soon after Ctrl-C.
+  init(_ address: String, _ interruption: Interruption?) throws(ClientError) {
     self.address = address
+    self.interruption = interruption
     socket = try Self.connect(address)
     let answer = try send(
       ApiVersionsRequest(clientSoftwareName: "sluice", clientSoftwareVersion: "1"), version: 3,
@@ -67,8 +73,11 @@ final class BrokerConnection {
     let frame = try read(length, deadline)
     do throws(WireError) {
       var reader = unsafe WireReader(frame.span.bytes)
-      _ = try ResponseHeader(
+      let header = try ResponseHeader(
         reading: &reader, version: R.apiKey.responseHeaderVersion(version))
+      guard header.correlationId == correlationId else {
+        throw WireError(.trailingBytes, "correlationId", at: 0)
+      }
       let response = try R.Response(reading: &reader, version: version)
       lastFrame = frame
       return response
@@ -126,35 +135,64 @@ final class BrokerConnection {
   }
 
   private func wait(_ readiness: Readiness, _ deadline: UInt64) throws(ClientError) {
-    let now = Clock.monotonicNs()
-    let leftMs = deadline > now ? Int64((deadline - now) / 1_000_000) : 0
-    guard leftMs > 0, Poll.wait(socket, readiness, timeoutMs: Int32(clamping: leftMs)) else {
-      throw .timedOut(address: address, afterMs: Self.answerMs)
+    var deadline = deadline
+    while true {
+      let now = Clock.monotonicNs()
+      if interruption?.isRequested == true {
+        deadline = min(deadline, now + UInt64(Self.graceMs) * 1_000_000)
+      }
+      guard deadline > now else {
+        if interruption?.isRequested == true { throw .interrupted }
+        throw .timedOut(address: address, afterMs: Self.answerMs)
+      }
+      let timeoutMs = Int32(clamping: (deadline - now) / 1_000_000 + 1)
+      // A signal wakes the wait for an answer; a request that is half written is finished first.
+      var descriptors = [socket.rawValue]
+      if let interruption, !interruption.isRequested, readiness == .readable {
+        descriptors.append(interruption.descriptor)
+      }
+      if Poll.waitAny(descriptors, readiness, timeoutMs: timeoutMs) == 0 { return }
     }
   }
 
   private static func connect(_ address: String) throws(ClientError) -> OwnedFD {
-    guard let colon = address.lastIndex(of: ":"),
-      let port = UInt16(address[address.index(after: colon)...])
-    else { throw .badAddress(address) }
-    var host = String(address[..<colon])
-    if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+    let (host, port) = try hostAndPort(address)
+    let candidates: [SocketAddress]
+    do { candidates = try SocketAddress.resolve(host: host, port: port) } catch {
+      throw .noSuchHost(host)
+    }
     var last = Errno(EADDRNOTAVAIL, "connect", address)
-    do throws(Errno) {
-      for candidate in try SocketAddress.resolve(host: host, port: port) {
+    for candidate in candidates {
+      do throws(Errno) {
         let socket = try TCPSocket.connect(candidate)
         guard Poll.wait(socket, .writable, timeoutMs: Int32(connectMs)) else {
-          last = Errno(ETIMEDOUT, "connect", address)
-          continue
+          throw Errno(ETIMEDOUT, "connect", address)
         }
-        if let error = try TCPSocket.connectError(socket) {
-          last = error
-          continue
-        }
+        if let error = try TCPSocket.connectError(socket) { throw error }
         try TCPSocket.setNoDelay(socket)
         return socket
-      }
-    } catch { last = error }
+      } catch { last = error }
+    }
     throw .connection(address: address, last)
+  }
+
+  /// `HOST:PORT`, `[IPv6]:PORT`, or a host alone with Kafka's port.
+  static func hostAndPort(_ address: String) throws(ClientError) -> (host: String, port: UInt16) {
+    let standardPort: UInt16 = 9092
+    if address.hasPrefix("["), let end = address.firstIndex(of: "]") {
+      let host = String(address[address.index(after: address.startIndex)..<end])
+      let rest = address[address.index(after: end)...]
+      if rest.isEmpty { return (host, standardPort) }
+      guard rest.hasPrefix(":"), let port = UInt16(rest.dropFirst()), port > 0, !host.isEmpty
+      else { throw .badAddress(address) }
+      return (host, port)
+    }
+    let parts = address.split(separator: ":", omittingEmptySubsequences: false)
+    guard let host = parts.first, !host.isEmpty, parts.count <= 2 else {
+      throw .badAddress(address)
+    }
+    if parts.count == 1 { return (String(host), standardPort) }
+    guard let port = UInt16(parts[1]), port > 0 else { throw .badAddress(address) }
+    return (String(host), port)
   }
 }

@@ -15,7 +15,11 @@ struct Consume: ParsableCommand {
       are shared with the other members of the group, and what was printed is committed.
 
       --format is text with %k key, %v value, %o offset, %p partition, %t topic, %T timestamp in ms, \
-      %h headers, %% a percent sign, \\n, \\t and \\0. The default is '%v\\n'.
+      %h headers, %K and %V the lengths of key and value, %% a percent sign, \\n, \\t and \\0. The \
+      default is '%v\\n'. Bytes are printed as they are. With --json a key or value that is not UTF-8 \
+      goes under keyBase64 or valueBase64.
+
+      The first Ctrl-C ends it properly (a group is left at once), the second one immediately.
 
       Example: sluice consume orders --from-beginning --exit-at-end --format '%p:%o %k=%v\\n'
       """)
@@ -44,6 +48,7 @@ struct Consume: ParsableCommand {
     guard group == nil || (partition == nil && offset == nil && sinceMs == nil) else {
       throw ValidationError("a group decides on partitions and offsets itself")
     }
+    if let partition, partition < 0 { throw ValidationError("--partition is at least 0") }
     if let maxRecords, maxRecords < 1 { throw ValidationError("--max-records is at least 1") }
     do { _ = try RecordFormat(format) } catch { throw ValidationError("\(error)") }
   }
@@ -51,7 +56,7 @@ struct Consume: ParsableCommand {
   func run() throws {
     try Command.run { () throws(ClientError) in
       let interruption = try Interruption()
-      let cluster = broker.cluster()
+      let cluster = broker.cluster(interruption)
       let printer = RecordPrinter(
         topic: topic, format: json ? nil : try? RecordFormat(format), limit: maxRecords)
       if let group {
@@ -78,8 +83,18 @@ struct Consume: ParsableCommand {
     }
     var fetcher = PartitionReader(
       cluster: cluster, topic: topic, offsets: try startOffsets(metadata, cluster))
+    var outage = Outage()
     while !printer.isDone, !interruption.isRequested {
-      try fetcher.poll(maxWaitMs: 500) { printer.print($0, partition: $1) }
+      do {
+        try fetcher.poll(maxWaitMs: exitAtEnd ? 0 : 500) { printer.print($0, partition: $1) }
+        outage.end()
+      } catch {
+        printer.flush()
+        if case .interrupted = error { return }
+        try outage.bear(error, cluster)
+        fetcher.forgetLeaders()
+        continue
+      }
       printer.flush()
       if exitAtEnd, fetcher.isAtEnd { return }
     }

@@ -12,6 +12,8 @@ struct PartitionReader {
   private(set) var offsets: [Int32: Int64]
   private var highWatermarks: [Int32: Int64] = [:]
   private var leaders: [Int32: Int32] = [:]
+  /// Which partition is asked for first: a full one must not keep the others waiting.
+  private var turn = 0
 
   private static let fetchBytesMax: Int32 = 16 << 20
   private static let partitionBytesMax: Int32 = 4 << 20
@@ -38,19 +40,22 @@ struct PartitionReader {
         leaders[partition.partitionIndex] = partition.leaderId
       }
     }
+    turn += 1
     for (leader, partitions) in Dictionary(grouping: offsets.keys, by: { leaders[$0] ?? -1 }) {
-      let broker = try cluster.broker(node: leader)
+      let sorted = partitions.sorted()
+      let first = turn % sorted.count
       let request = FetchRequest(
         maxWaitMs: maxWaitMs, minBytes: 1, maxBytes: Self.fetchBytesMax,
         topics: [
           .init(
             topic: topic,
-            partitions: partitions.sorted().map {
+            partitions: (sorted[first...] + sorted[..<first]).map {
               .init(
                 partition: $0, fetchOffset: offsets[$0] ?? 0,
                 partitionMaxBytes: Self.partitionBytesMax)
             })
         ])
+      let broker = try cluster.broker(node: leader)
       let response = try broker.request(request, highest: 12, waitMs: Int64(maxWaitMs))
       try response.errorCode.require(topic)
       for partition in response.responses.flatMap(\.partitions) {
@@ -59,54 +64,56 @@ struct PartitionReader {
     }
   }
 
+  /// Learns anew who leads what, after a broker was lost.
+  mutating func forgetLeaders() { leaders.removeAll() }
+
   private mutating func handle(
     _ partition: FetchResponse.PartitionData, _ frame: [UInt8], _ take: (Record, Int32) -> Bool
   ) throws(ClientError) {
     let index = partition.partitionIndex
-    if partition.errorCode == .notLeaderOrFollower || partition.errorCode == .fencedLeaderEpoch {
+    if partition.errorCode.isTransient || partition.errorCode == .fencedLeaderEpoch {
       leaders.removeAll()
-      return
+      throw .refused(.leaderNotAvailable, about: "\(topic)-\(index)", message: nil)
+    }
+    if partition.errorCode == .offsetOutOfRange {
+      throw .refused(
+        .offsetOutOfRange, about: "\(topic)-\(index)",
+        message: "offset \(offsets[index] ?? 0) is not in the log")
     }
     try partition.errorCode.require("\(topic)-\(index)")
     highWatermarks[index] = partition.highWatermark
     guard let slice = partition.records?.decoded else { return }
-    let records: [[Record]]
-    do { records = try Self.batches(in: frame, slice, limit: Self.decompressedBytesMax) } catch {
+    var next = offsets[index] ?? 0
+    defer { offsets[index] = next }
+    do throws(BatchRecordsError) {
+      try frame.withRawBytes { raw throws(BatchRecordsError) in
+        try Self.walk(UnsafeRawBufferPointer(rebasing: raw[slice.range]), &next) { take($0, index) }
+      }
+    } catch {
       throw .refused(.corruptMessage, about: "\(topic)-\(index)", message: "\(error)")
     }
-    for batch in records {
-      for record in batch where record.offset >= offsets[index] ?? 0 {
-        guard take(record, index) else { return }
-        offsets[index] = record.offset + 1
-      }
-    }
-    if let next = Self.nextOffset(in: frame, slice) {
-      offsets[index] = max(offsets[index] ?? 0, next)
-    }
   }
 
-  /// The records of every whole batch; a fetch may end inside a batch.
-  private static func batches(in frame: [UInt8], _ slice: WireSlice, limit: Int)
-    throws(BatchRecordsError) -> [[Record]]
-  {
-    try frame.withRawBytes { raw throws(BatchRecordsError) in
-      var iterator = RecordBatchIterator(UnsafeRawBufferPointer(rebasing: raw[slice.range]))
-      var found: [[Record]] = []
-      while let (header, batch) = try BatchRecords.next(&iterator) {
-        if header.isControlBatch { continue }
-        found.append(try BatchRecords.all(header, batch, limit: limit))
+  /// Hands out the records from offset `next` on, batch by batch; a fetch may end inside a batch.
+  private static func walk(
+    _ bytes: UnsafeRawBufferPointer, _ next: inout Int64, _ take: (Record) -> Bool
+  ) throws(BatchRecordsError) {
+    var iterator = RecordBatchIterator(bytes)
+    while let (header, batch) = try BatchRecords.next(&iterator) {
+      if header.lastOffset < next { continue }
+      var isWanted = true
+      if !header.isControlBatch {
+        var reached = next
+        try BatchRecords.forEach(header, batch, limit: decompressedBytesMax) { view in
+          let offset = header.offset(of: view)
+          guard isWanted, offset >= reached else { return }
+          isWanted = take(Record(view, of: header))
+          if isWanted { reached = offset + 1 }
+        }
+        next = reached
       }
-      return found
-    }
-  }
-
-  /// The offset after the last whole batch.
-  private static func nextOffset(in frame: [UInt8], _ slice: WireSlice) -> Int64? {
-    frame.withUnsafeBytes { raw in
-      var iterator = RecordBatchIterator(UnsafeRawBufferPointer(rebasing: raw[slice.range]))
-      var next: Int64?
-      while let entry = try? iterator.next() { next = entry.header.nextOffset }
-      return next
+      guard isWanted else { return }
+      next = max(next, header.nextOffset)
     }
   }
 }

@@ -6,13 +6,13 @@ import Records
 struct RecordFormat {
   enum Piece: Equatable {
     case text([UInt8])
-    case key, value, offset, partition, topic, timestamp, headers
+    case key, value, offset, partition, topic, timestamp, headers, keyLength, valueLength
   }
 
   struct Unknown: Error, CustomStringConvertible {
     let sequence: String
     var description: String {
-      "--format has '\(sequence)'; known are %k %v %o %p %t %T %h %% \\n \\t \\0 \\\\"
+      "--format has '\(sequence)'; known are %k %v %o %p %t %T %h %K %V %% \\n \\t \\0 \\\\"
     }
   }
 
@@ -49,6 +49,8 @@ struct RecordFormat {
     case (UInt8(ascii: "%"), UInt8(ascii: "t")): return .topic
     case (UInt8(ascii: "%"), UInt8(ascii: "T")): return .timestamp
     case (UInt8(ascii: "%"), UInt8(ascii: "h")): return .headers
+    case (UInt8(ascii: "%"), UInt8(ascii: "K")): return .keyLength
+    case (UInt8(ascii: "%"), UInt8(ascii: "V")): return .valueLength
     case (UInt8(ascii: "%"), UInt8(ascii: "%")): return .text([UInt8(ascii: "%")])
     case (UInt8(ascii: "\\"), UInt8(ascii: "n")): return .text([10])
     case (UInt8(ascii: "\\"), UInt8(ascii: "t")): return .text([9])
@@ -69,6 +71,8 @@ struct RecordFormat {
       case .partition: output += "\(partition)".utf8
       case .topic: output += topic.utf8
       case .timestamp: output += "\(record.timestamp)".utf8
+      case .keyLength: output += "\(record.key?.count ?? -1)".utf8
+      case .valueLength: output += "\(record.value?.count ?? -1)".utf8
       case .headers:
         for (index, header) in record.headers.enumerated() {
           if index > 0 { output.append(UInt8(ascii: ",")) }

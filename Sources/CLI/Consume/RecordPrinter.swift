@@ -31,8 +31,8 @@ final class RecordPrinter {
     if let format {
       format.append(record, topic: topic, partition: partition, to: &buffer)
     } else {
-      flush()
-      Output.json(JSONRecord(record, topic: topic, partition: partition))
+      fields(record, partition: partition).appendJSON(to: &buffer)
+      buffer.append(UInt8(ascii: "\n"))
     }
     if buffer.count > 1 << 16 { flush() }
     return true
@@ -42,31 +42,24 @@ final class RecordPrinter {
     Output.write(buffer)
     buffer.removeAll(keepingCapacity: true)
   }
-}
 
-/// A record as JSON. Bytes that are not UTF-8 are shown with replacement characters.
-private struct JSONRecord: Encodable {
-  struct Header: Encodable {
-    var key: String
-    var value: String?
-  }
-
-  var topic: String
-  var partition: Int32
-  var offset: Int64
-  var timestamp: Int64
-  var key: String?
-  var value: String?
-  var headers: [Header]
-
-  init(_ record: Record, topic: String, partition: Int32) {
-    func text(_ bytes: [UInt8]?) -> String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
-    self.topic = topic
-    self.partition = partition
-    offset = record.offset
-    timestamp = record.timestamp
-    key = text(record.key)
-    value = text(record.value)
-    headers = record.headers.map { Header(key: $0.key, value: text($0.value)) }
+  private func fields(_ record: Record, partition: Int32) -> Fields {
+    var fields = Fields()
+    fields.add("topic", topic)
+    fields.add("partition", partition)
+    fields.add("offset", record.offset)
+    fields.add("timestamp", record.timestamp)
+    fields.add("key", record.key)
+    fields.add("value", record.value)
+    fields.add(
+      "headers",
+      .list(
+        record.headers.map { header in
+          var pair = Fields()
+          pair.add("key", header.key)
+          pair.add("value", header.value)
+          return .fields(pair)
+        }))
+    return fields
   }
 }

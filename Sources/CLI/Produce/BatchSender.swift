@@ -1,8 +1,8 @@
 // Gathers records into one batch a partition and sends them, at the latest when a batch is full.
-// Retries what Kafka says may be retried; idempotence keeps a retry from storing a record twice.
+// Retries what Kafka says may be retried, on a new connection where the old one is gone; idempotence
+// keeps a retry from storing a record twice.
 
 import Compression
-import Glibc
 import KafkaProtocol
 import Linux
 import Model
@@ -11,19 +11,29 @@ import Records
 struct BatchSender {
   private let cluster: Cluster
   private let topic: String
-  private var leaders: [Int32: Int32] = [:]
-  private let partitions: [Int32]
-  private let fixedPartition: Int32?
   private let compression: CompressionType
   private let acks: Int16
   private let batchBytes: Int
-  private var batches: [Int32: RecordBatchBuilder] = [:]
-  private var nextSequence: [Int32: Int32] = [:]
-  private var stickyIndex = 0
+  /// In the order of the partitions' numbers.
+  private var lanes: [Lane]
+  /// Set where all records go to one partition.
+  private let fixedLane: Int?
+  /// Where records without a key go until that batch is sent.
+  private var stickyLane = 0
   private var producer: (id: Int64, epoch: Int16)?
+  private var outage = Outage()
+  /// Records that the broker has acknowledged, or that were sent with acks 0.
+  private(set) var sentRecords: Int64 = 0
 
-  private static let retriesMax = 20
-  private static let retryPauseMs: UInt32 = 100
+  private struct Lane {
+    let partition: Int32
+    var leader: Int32
+    var batch = RecordBatchBuilder()
+    var nextSequence: Int32 = 0
+  }
+
+  private static let timeoutMs: Int32 = 30_000
+  private static let highestVersion: Int16 = 12
 
   init(
     cluster: Cluster, topic: MetadataResponse.MetadataResponseTopic, fixedPartition: Int32?,
@@ -31,76 +41,92 @@ struct BatchSender {
   ) throws(ClientError) {
     self.cluster = cluster
     self.topic = topic.name ?? ""
-    partitions = topic.partitions.map(\.partitionIndex).sorted()
-    for partition in topic.partitions { leaders[partition.partitionIndex] = partition.leaderId }
-    self.fixedPartition = fixedPartition
     self.compression = compression
     self.acks = acks
     self.batchBytes = batchBytes
-    if let fixedPartition, !partitions.contains(fixedPartition) {
+    let sorted = topic.partitions.map { Lane(partition: $0.partitionIndex, leader: $0.leaderId) }
+      .sorted { $0.partition < $1.partition }
+    lanes = sorted
+    fixedLane = fixedPartition.flatMap { fixed in sorted.firstIndex { $0.partition == fixed } }
+    if let fixedPartition, fixedLane == nil {
       throw .refused(
         .unknownTopicOrPartition, about: "\(self.topic)-\(fixedPartition)", message: nil)
     }
-    if partitions.isEmpty { throw .refused(.leaderNotAvailable, about: self.topic, message: nil) }
+    if lanes.isEmpty { throw .refused(.leaderNotAvailable, about: self.topic, message: nil) }
     if acks == -1 {
-      let answer = try cluster.any().request(
-        InitProducerIdRequest(transactionalId: nil, transactionTimeoutMs: 60_000))
-      try answer.errorCode.require("producer id")
-      producer = (answer.producerId, answer.producerEpoch)
+      producer = try cluster.patiently { () throws(ClientError) in
+        let answer = try cluster.any().request(
+          InitProducerIdRequest(transactionalId: nil, transactionTimeoutMs: 60_000))
+        try answer.errorCode.require("producer id")
+        return (answer.producerId, answer.producerEpoch)
+      }
     }
   }
 
-  mutating func add(key: [UInt8]?, value: [UInt8], headers: [RecordHeader]) throws(ClientError) {
-    let partition =
-      fixedPartition
-      ?? partitions[
-        key.map { Partitioner.partition(key: $0, count: partitions.count) } ?? stickyIndex]
-    var batch = batches[partition] ?? RecordBatchBuilder()
-    batch.append(timestamp: Clock.wallMs(), key: key, value: value, headers: headers)
-    let isFull = batch.sizeInBytes >= batchBytes
-    batches[partition] = batch
-    if isFull { try send(partition) }
+  mutating func add(key: [UInt8]?, value: [UInt8]?, headers: [RecordHeader]) throws(ClientError) {
+    let lane =
+      fixedLane ?? key.map { Partitioner.partition(key: $0, count: lanes.count) } ?? stickyLane
+    // The record's own lengths and numbers take a few bytes more.
+    let recordBytes = (key?.count ?? 0) + (value?.count ?? 0) + 32
+    if !lanes[lane].batch.isEmpty, lanes[lane].batch.sizeInBytes + recordBytes > batchBytes {
+      try send(lane)
+    }
+    lanes[lane].batch.append(timestamp: Clock.wallMs(), key: key, value: value, headers: headers)
   }
 
   mutating func flush() throws(ClientError) {
-    for partition in batches.keys.sorted() { try send(partition) }
+    for lane in lanes.indices { try send(lane) }
   }
 
-  private mutating func send(_ partition: Int32) throws(ClientError) {
-    guard var batch = batches.removeValue(forKey: partition) else { return }
-    let sequence = nextSequence[partition] ?? 0
+  private mutating func send(_ index: Int) throws(ClientError) {
+    if lanes[index].batch.isEmpty { return }
     if let producer {
-      batch.setProducer(id: producer.id, epoch: producer.epoch, baseSequence: sequence)
+      lanes[index].batch.setProducer(
+        id: producer.id, epoch: producer.epoch, baseSequence: lanes[index].nextSequence)
     }
-    let bytes = try compressed(batch)
-    for attempt in 0... {
-      let error = try attemptSend(bytes, partition)
-      if error == .none { break }
-      guard Self.isRetriable(error), attempt < Self.retriesMax else {
-        throw .refused(error, about: "\(topic)-\(partition)", message: nil)
-      }
-      usleep(Self.retryPauseMs * 1000)
-      for found in try cluster.topic(topic).partitions {
-        leaders[found.partitionIndex] = found.leaderId
-      }
+    let count = lanes[index].batch.count
+    let bytes = try compressed(lanes[index].batch)
+    lanes[index].batch = RecordBatchBuilder()
+    while true {
+      do {
+        try attempt(bytes, index)
+        outage.end()
+        break
+      } catch { try outage.bear(error, cluster) }
+      do { try refreshLeaders() } catch { try outage.bear(error, cluster) }
     }
-    nextSequence[partition] = RecordBatchHeader.sequence(sequence, advancedBy: Int32(batch.count))
-    stickyIndex = (stickyIndex + 1) % partitions.count
+    lanes[index].nextSequence = RecordBatchHeader.sequence(
+      lanes[index].nextSequence, advancedBy: Int32(count))
+    sentRecords += Int64(count)
+    if index == stickyLane { stickyLane = (stickyLane + 1) % lanes.count }
   }
 
-  private func attemptSend(_ bytes: [UInt8], _ partition: Int32) throws(ClientError) -> ErrorCode {
-    let broker = try cluster.broker(node: leaders[partition] ?? -1)
+  private func attempt(_ bytes: [UInt8], _ index: Int) throws(ClientError) {
+    let partition = lanes[index].partition
+    let broker = try cluster.broker(node: lanes[index].leader)
     let request = ProduceRequest(
-      acks: acks, timeoutMs: 30_000,
+      acks: acks, timeoutMs: Self.timeoutMs,
       topicData: [
         .init(name: topic, partitionData: [.init(index: partition, records: .inline(bytes))])
       ])
-    if acks == 0 {
-      try broker.requestWithoutAnswer(request, highest: 12)
-      return .none
+    if acks == 0 { return try broker.requestWithoutAnswer(request, highest: Self.highestVersion) }
+    let response = try broker.request(
+      request, highest: Self.highestVersion, waitMs: Int64(Self.timeoutMs))
+    guard let answer = response.responses.first?.partitionResponses.first else {
+      throw .refused(
+        .unknownServerError, about: "\(topic)-\(partition)", message: "the answer is empty")
     }
-    let response = try broker.request(request, highest: 12, waitMs: 30_000)
-    return response.responses.first?.partitionResponses.first?.errorCode ?? .unknownServerError
+    // The batch is there already: an earlier attempt's answer was lost.
+    if answer.errorCode == .duplicateSequenceNumber { return }
+    try answer.errorCode.require("\(topic)-\(partition)", answer.errorMessage)
+  }
+
+  private mutating func refreshLeaders() throws(ClientError) {
+    for found in try cluster.topic(topic).partitions {
+      for index in lanes.indices where lanes[index].partition == found.partitionIndex {
+        lanes[index].leader = found.leaderId
+      }
+    }
   }
 
   private func compressed(_ batch: RecordBatchBuilder) throws(ClientError) -> [UInt8] {
@@ -109,14 +135,5 @@ struct BatchSender {
         try Compression.compress(records, as: compression)
       }
     } catch { throw .refused(.corruptMessage, about: topic, message: "\(error)") }
-  }
-
-  private static func isRetriable(_ error: ErrorCode) -> Bool {
-    switch error {
-    case .notLeaderOrFollower, .leaderNotAvailable, .unknownTopicOrPartition, .requestTimedOut,
-      .networkException, .notEnoughReplicas, .notEnoughReplicasAfterAppend, .kafkaStorageError:
-      true
-    default: false
-    }
   }
 }

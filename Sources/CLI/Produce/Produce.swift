@@ -3,6 +3,7 @@
 import ArgumentParser
 import Glibc
 import KafkaProtocol
+import Linux
 import Model
 import Records
 
@@ -14,13 +15,26 @@ struct Produce: ParsableCommand {
       without one are spread in batches. What was typed is sent at once; what is piped in is \
       sent in batches.
 
-      Example: printf 'k1\\tv1\\nk2\\tv2\\n' | sluice produce orders --key
+      With the default --acks all the producer is idempotent: a broker that restarts in between \
+      gets every record exactly once. When the command ends with 0, everything is acknowledged.
+
+      Examples:
+        printf 'k1\\tv1\\nk2\\tv2\\n' | sluice produce orders --key
+        sluice produce events --compression zstd --header source=backfill < events.ndjson
       """)
 
   @OptionGroup var broker: BrokerOptions
   @Argument(help: "The topic.") var topic: String
-  @Flag(name: [.long, .customShort("k")], help: "Lines are key<TAB>value.") var key = false
+  @Flag(
+    name: [.long, .customShort("k")],
+    help: "Lines are key<TAB>value; a line without TAB has no key.")
+  var key = false
   @Option(help: "What stands between key and value.") var keySeparator = "\t"
+  @Option(
+    help: ArgumentHelp(
+      "Values that are this text are null, which deletes a key of a compacted topic.",
+      valueName: "text"))
+  var nullValue: String?
   @Option(name: .shortAndLong, help: "The partition for all records.") var partition: Int32?
   @Option(name: [.long, .customShort("z")], help: "none, gzip, snappy, lz4 or zstd.")
   var compression: String = "none"
@@ -57,23 +71,61 @@ struct Produce: ParsableCommand {
         cluster: cluster, topic: metadata, fixedPartition: partition,
         compression: CompressionType(name: compression) ?? .none,
         acks: acks == "all" ? -1 : Int16(acks) ?? -1, batchBytes: batchBytes)
-      let headers = headers.map { text in
-        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        return RecordHeader(key: String(parts[0]), value: Array(parts[1].utf8))
+      do throws(ClientError) { try produce(&batches) } catch {
+        StandardError.line("sluice produce: stopped after \(batches.sentRecords) records")
+        throw error
       }
-      var lines = LineReader(descriptor: 0)
-      while let line = lines.next() {
-        let (key, value) = split(line)
-        try batches.add(key: key, value: value, headers: headers)
-        if !lines.hasMoreNow { try batches.flush() }
-      }
-      try batches.flush()
     }
   }
 
-  private func split(_ line: ArraySlice<UInt8>) -> (key: [UInt8]?, value: [UInt8]) {
-    let separator = Array(keySeparator.utf8)
-    guard key, let at = line.firstRange(of: separator) else { return (nil, Array(line)) }
+  private func produce(_ batches: inout BatchSender) throws(ClientError) {
+    let headers = headers.map { text in
+      let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      return RecordHeader(key: String(parts[0]), value: Array(parts[1].utf8))
+    }
+    let null = nullValue.map { Array($0.utf8) }
+    let separator = key ? Array(keySeparator.utf8) : nil
+    var lines = LineReader(descriptor: 0)
+    var progress = InputProgress()
+    while let line = try lines.next() {
+      let (key, value) = Self.split(line, separator)
+      try batches.add(key: key, value: value == null ? nil : value, headers: headers)
+      if !lines.hasMoreNow { try batches.flush() }
+      progress.report(lines.bytesRead, records: batches.sentRecords)
+    }
+    try batches.flush()
+  }
+
+  /// - Parameter separator: nil when lines have no key.
+  static func split(_ line: ArraySlice<UInt8>, _ separator: [UInt8]?)
+    -> (key: [UInt8]?, value: [UInt8])
+  {
+    guard let separator, let at = line.firstRange(of: separator) else { return (nil, Array(line)) }
     return (Array(line[..<at.lowerBound]), Array(line[at.upperBound...]))
+  }
+}
+
+/// How much of a file on standard input has been sent, told once a second.
+private struct InputProgress {
+  private let size: Int64?
+  private var dueNs = Clock.monotonicNs() + periodNs
+  private var records: Int64 = 0
+
+  private static let periodNs: UInt64 = 1_000_000_000
+
+  init() {
+    var status = stat()
+    let isFile = fstat(0, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    size = isFile && status.st_size > 0 ? Int64(status.st_size) : nil
+  }
+
+  mutating func report(_ bytes: Int64, records: Int64) {
+    // Only after a batch was sent: the clock costs as much as a record.
+    guard let size, records != self.records else { return }
+    self.records = records
+    let now = Clock.monotonicNs()
+    guard now >= dueNs else { return }
+    dueNs = now + Self.periodNs
+    StandardError.line("sluice produce: \(records) records, \(bytes * 100 / size) % of the input")
   }
 }

@@ -1,7 +1,6 @@
 // `sluice status`: every process of the family on this machine, as it tells of itself.
 
 import ArgumentParser
-import FoundationEssentials
 import Glibc
 import IPC
 import Linux
@@ -17,26 +16,17 @@ struct Status: ParsableCommand {
 
   private static let waitMs: Int32 = 3_000
 
-  private struct Process: Encodable {
-    var name: String
-    var pid: Int32
-    var uptimeSeconds: Int64
-    var residentBytes: UInt64
-    var cpuSeconds: Double
-    var counters: [String: UInt64]
-  }
-
   func run() throws {
     let processes: [ProcessStatistics]
     do { processes = try ask() } catch {
-      StandardError.line("sluice status: no coordinator answers in \(runtimeDirectory): \(error)")
-      throw ExitCode(1)
+      StandardError.line("sluice status: no broker answers in \(runtimeDirectory): \(error)")
+      throw ExitStatus.system.exitCode
     }
     let sorted = processes.sorted {
       ($0.role.rawValue, $0.instance) < ($1.role.rawValue, $1.instance)
     }
     if json {
-      Output.json(sorted.map(Self.summary))
+      Output.json(sorted.map(Self.fields))
     } else {
       Output.table(
         ["process", "pid", "uptime", "memory", "cpu", "work"], sorted.map(Self.row))
@@ -75,11 +65,17 @@ struct Status: ParsableCommand {
     "sluice-\(process.role)@\(process.instance)"
   }
 
-  private static func summary(_ process: ProcessStatistics) -> Process {
-    Process(
-      name: name(process), pid: process.pid, uptimeSeconds: uptime(process),
-      residentBytes: process.residentBytes, cpuSeconds: Double(process.cpuMicroseconds) / 1e6,
-      counters: Dictionary(process.counters.map { ($0.name, $0.value) }) { first, _ in first })
+  private static func fields(_ process: ProcessStatistics) -> Fields {
+    var fields = Fields()
+    fields.add("name", name(process))
+    fields.add("pid", process.pid)
+    fields.add("uptimeSeconds", uptime(process))
+    fields.add("residentBytes", process.residentBytes)
+    fields.add("cpuMs", process.cpuMicroseconds / 1000)
+    var counters = Fields()
+    for counter in process.counters { counters.add(counter.name, counter.value) }
+    fields.add("counters", .fields(counters))
+    return fields
   }
 
   private static func row(_ process: ProcessStatistics) -> [String] {

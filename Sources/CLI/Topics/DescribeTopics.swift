@@ -14,21 +14,44 @@ struct DescribeTopics: ParsableCommand {
   @Flag(help: "Print JSON.") var json = false
   @Flag(help: "Show every config, not only what differs from the defaults.") var allConfigs = false
 
-  private struct Partition: Encodable {
+  private struct Partition {
     var partition: Int32
     var leader: Int32
     var replicas: [Int32]
     var isr: [Int32]
     var earliestOffset: Int64
     var latestOffset: Int64
+
+    var fields: Fields {
+      var fields = Fields()
+      fields.add("partition", partition)
+      fields.add("leader", leader)
+      fields.add("replicas", .list(replicas.map { .number(Int64($0)) }))
+      fields.add("isr", .list(isr.map { .number(Int64($0)) }))
+      fields.add("earliestOffset", earliestOffset)
+      fields.add("latestOffset", latestOffset)
+      return fields
+    }
   }
 
-  private struct Topic: Encodable {
+  private struct Topic {
     var name: String
     var id: String
     var isInternal: Bool
     var partitions: [Partition]
     var configs: [String: String]
+
+    var fields: Fields {
+      var fields = Fields()
+      fields.add("name", name)
+      fields.add("id", id)
+      fields.add("isInternal", isInternal)
+      fields.add("partitions", .list(partitions.map { .fields($0.fields) }))
+      var configFields = Fields()
+      for (name, value) in configs.sorted(by: { $0.key < $1.key }) { configFields.add(name, value) }
+      fields.add("configs", .fields(configFields))
+      return fields
+    }
   }
 
   /// DescribeConfigsResponse's config source of a value set on the topic itself.
@@ -39,13 +62,20 @@ struct DescribeTopics: ParsableCommand {
       let cluster = broker.cluster()
       let response = try cluster.metadata(names.isEmpty ? nil : names)
       var described: [Topic] = []
-      for topic in response.topics {
+      var outcomes = Outcomes()
+      for topic in response.topics.sorted(by: { $0.name ?? "" < $1.name ?? "" }) {
         let name = topic.name ?? "\(topic.topicId)"
-        try topic.errorCode.require(name)
         if names.isEmpty, topic.isInternal { continue }
-        described.append(try describe(topic, name, cluster))
+        do throws(ClientError) {
+          try topic.errorCode.require(name)
+          described.append(try describe(topic, name, cluster))
+        } catch {
+          if error.isTransport { throw error }
+          outcomes.failed(error)
+        }
       }
-      if json { Output.json(described) } else { described.forEach(show) }
+      if json { Output.json(described.map(\.fields)) } else { described.forEach(show) }
+      try outcomes.finish()
     }
   }
 
@@ -81,7 +111,9 @@ struct DescribeTopics: ParsableCommand {
   }
 
   private func show(_ topic: Topic) {
-    Output.line("\(topic.name)  id \(topic.id)  \(topic.partitions.count) partitions")
+    let plural = topic.partitions.count == 1 ? "" : "s"
+    Output.line(
+      "\(topic.name)  id \(topic.id)  \(topic.partitions.count) partition\(plural)")
     for (name, value) in topic.configs.sorted(by: { $0.key < $1.key }) {
       Output.line("  \(name)=\(value)")
     }

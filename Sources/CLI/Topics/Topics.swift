@@ -12,6 +12,20 @@ struct Topics: ParsableCommand {
     ])
 }
 
+/// Of several topics each has its own outcome: all are told, the first failure is the exit code's.
+struct Outcomes {
+  private var first: ClientError?
+
+  mutating func failed(_ error: ClientError) {
+    if let first { StandardError.line("sluice: \(first)") }
+    first = error
+  }
+
+  func finish() throws(ClientError) {
+    if let first { throw first }
+  }
+}
+
 struct CreateTopic: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "create", abstract: "Create topics.",
@@ -33,6 +47,10 @@ struct CreateTopic: ParsableCommand {
     for config in configs where !config.contains("=") {
       throw ValidationError("--set wants name=value, not '\(config)'")
     }
+    if let partitions, partitions < 1 { throw ValidationError("--partitions is at least 1") }
+    if let replicationFactor, replicationFactor < 1 {
+      throw ValidationError("--replication-factor is at least 1")
+    }
   }
 
   func run() throws {
@@ -49,11 +67,16 @@ struct CreateTopic: ParsableCommand {
       }
       let response = try broker.cluster().any().request(
         CreateTopicsRequest(topics: topics, timeoutMs: 30_000), waitMs: 30_000)
+      var outcomes = Outcomes()
       for topic in response.topics {
         if ifNotExists, topic.errorCode == .topicAlreadyExists { continue }
-        try topic.errorCode.require(topic.name, topic.errorMessage)
-        Output.line("created \(topic.name) with \(topic.numPartitions) partitions")
+        do throws(ClientError) {
+          try topic.errorCode.require(topic.name, topic.errorMessage)
+          let plural = topic.numPartitions == 1 ? "" : "s"
+          Output.line("created \(topic.name) with \(topic.numPartitions) partition\(plural)")
+        } catch { outcomes.failed(error) }
       }
+      try outcomes.finish()
     }
   }
 }
@@ -82,16 +105,23 @@ struct DeleteTopicsCommand: ParsableCommand {
 
   @OptionGroup var broker: BrokerOptions
   @Argument(help: "Names of topics.") var names: [String]
+  @Flag(help: "Succeed when there is no such topic.") var ifExists = false
 
   func run() throws {
     try Command.run { () throws(ClientError) in
       let response = try broker.cluster().any().request(
         DeleteTopicsRequest(topicNames: names, timeoutMs: 30_000), highest: 5, waitMs: 30_000)
+      var outcomes = Outcomes()
       for topic in response.responses {
         let name = topic.name ?? "\(topic.topicId)"
-        try topic.errorCode.require(name, topic.errorMessage)
-        Output.line("deleted \(name)")
+        if ifExists, topic.errorCode == .unknownTopicOrPartition { continue }
+        do throws(ClientError) {
+          let isUnknown = topic.errorCode == .unknownTopicOrPartition
+          try topic.errorCode.require(name, isUnknown ? nil : topic.errorMessage)
+          Output.line("deleted \(name)")
+        } catch { outcomes.failed(error) }
       }
+      try outcomes.finish()
     }
   }
 }

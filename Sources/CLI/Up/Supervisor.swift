@@ -39,6 +39,11 @@ final class Supervisor: EventHandler {
     self.family = family
     self.directory = directory
     programs = try Self.programDirectory()
+    for program in Set(family.members.map(\.program)).sorted() {
+      guard access("\(programs)/\(program)", X_OK) == 0 else {
+        throw .system("\(programs)/\(program) is not there: it belongs beside the sluice command")
+      }
+    }
     do throws(Errno) { loop = try EventLoop() } catch { throw ServiceFailure(error) }
   }
 
@@ -85,6 +90,7 @@ final class Supervisor: EventHandler {
   func stopRequested() {
     if stopping != nil {
       say("killing what is left")
+      exitCode = exitCode == 0 ? ExitStatus.refused.rawValue : exitCode
       for runner in runners { runner.child?.send(signal: SIGKILL) }
       return
     }
@@ -107,7 +113,7 @@ final class Supervisor: EventHandler {
       runner.started(child, watch, nowNs: Clock.monotonicNs())
     } catch {
       say("cannot start \(member.name): \(error)")
-      stop(code: 111)
+      stop(code: ExitStatus.system.rawValue)
     }
   }
 
@@ -117,18 +123,30 @@ final class Supervisor: EventHandler {
       guard let ending = try runner.child?.reap() else { return }
       if let watch = runner.watch { try loop.unwatch(watch) }
       let pid = runner.child?.pid ?? 0
+      let wasReady = runner.isReady
       let pauseMs = runner.ended(nowNs: Clock.monotonicNs())
       if stopping != nil { return stopNext() }
-      if ending == .exited(100) {
-        say("\(runner.member.name) refuses its configuration; stopping")
-        return stop(code: 100)
+      if let code = finalCode(ending, wasReady: wasReady) {
+        say("\(runner.member.name) (pid \(pid)) \(ending); stopping")
+        return stop(code: code)
       }
       let when = pauseMs == 0 ? "now" : "in \(pauseMs) ms"
       say("\(runner.member.name) (pid \(pid)) \(ending); starting it again \(when)")
       if pauseMs == 0 { start(index) } else { loop.schedule(afterMs: pauseMs, .restart(index)) }
     } catch {
       say("cannot watch over \(runner.member.name): \(error)")
-      stop(code: 111)
+      stop(code: ExitStatus.system.rawValue)
+    }
+  }
+
+  /// The exit code of the whole family if this end cannot be mended by another start: a wrong
+  /// configuration, or a refusal of the system before the broker has ever served.
+  private func finalCode(_ ending: ChildProcess.Ending, wasReady: Bool) -> Int32? {
+    switch ending {
+    case .exited(ExitStatus.configuration.rawValue): ExitStatus.configuration.rawValue
+    case .exited(ExitStatus.system.rawValue) where !announced && !wasReady:
+      ExitStatus.system.rawValue
+    default: nil
     }
   }
 

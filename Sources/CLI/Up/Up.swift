@@ -52,7 +52,6 @@ struct Up: ParsableCommand {
 
   private func serve() throws(ServiceFailure) -> Int32 {
     let configuration = try BrokerConfiguration.load(path: config, overrides: overrides)
-    if let notice = configuration.notice { StandardError.line("sluice up: \(notice)") }
     let directory = try RuntimeDirectory(runtimeDirectory)
     defer { directory.remove() }
     let family = try Family(
