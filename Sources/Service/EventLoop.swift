@@ -47,6 +47,7 @@ public final class EventLoop<Handler: EventHandler> {
   @usableFromInline var timers = TimerQueue<Source>()
   @usableFromInline var isStopping = false
   private let signals: SignalFD
+  private var watchdog: Watchdog
   /// CLOCK_MONOTONIC at the end of the last wait, in ns: the time of everything in this round.
   public private(set) var nowNs: UInt64
 
@@ -62,6 +63,7 @@ public final class EventLoop<Handler: EventHandler> {
     epoll = try Epoll()
     signals = try SignalFD([SIGTERM, SIGINT, SIGHUP])
     nowNs = Clock.monotonicNs()
+    watchdog = Watchdog(nowNs: nowNs)
     try epoll.add(signals.descriptor.rawValue, .readable, token: Self.signalToken)
     signal(SIGPIPE, SIG_IGN)
   }
@@ -118,9 +120,7 @@ public final class EventLoop<Handler: EventHandler> {
   /// Waits and delivers until `stop`.
   @inlinable
   public func run(_ handler: Handler) throws(Errno) {
-    while !isStopping {
-      try round(handler, timeoutMs: timers.timeoutMs(nowNs: Clock.monotonicNs()))
-    }
+    while !isStopping { try round(handler, timeoutMs: timeoutMs()) }
   }
 
   /// One round of `run`, for a program that has a loop of its own around this one: tests drive
@@ -145,7 +145,16 @@ public final class EventLoop<Handler: EventHandler> {
     handler.roundEnded()
   }
 
-  @usableFromInline func beginRound() { nowNs = Clock.monotonicNs() }
+  @usableFromInline func beginRound() {
+    nowNs = Clock.monotonicNs()
+    if nowNs >= watchdog.dueNs { watchdog.feed(nowNs: nowNs) }
+  }
+
+  /// How long to wait for an event: until the next timer or the watchdog's turn.
+  @usableFromInline func timeoutMs() -> Int32 {
+    let nowNs = Clock.monotonicNs()
+    return watchdog.limit(timers.timeoutMs(nowNs: nowNs), nowNs: nowNs)
+  }
 
   @usableFromInline func deliverSignal(_ token: UInt64, _ handler: Handler) throws(Errno) {
     guard token == Self.signalToken else { return }

@@ -210,3 +210,17 @@ def test_a_process_that_keeps_dying_is_left_alone(box, drop_in):
     box.systemctl("start", UNIT, check=False)
     eventually(lambda: box.show(UNIT, "ActiveState") == "failed", "systemd gives up")
     assert int(box.show(UNIT, "NRestarts")) in range(5, 11)
+
+
+def test_a_stuck_process_is_killed(box, drop_in):
+    """The loop feeds the watchdog while it has nothing to do, and only while it goes round."""
+    drop_in(UNIT, "[Service]\nWatchdogSec=500ms\nTimeoutAbortSec=100ms\n")
+    box.systemctl("start", UNIT)
+    pid = box.main_pid(UNIT)
+    box.run("sleep", "1.5")
+    assert box.main_pid(UNIT) == pid, box.journal(UNIT)
+    box.systemctl("kill", "--signal=STOP", UNIT)
+    eventually(lambda: box.main_pid(UNIT) not in (0, pid), "another process")
+    assert "watchdog" in box.journal(UNIT).lower()
+    box.wait_active(UNIT)
+    assert box.show(UNIT, "NRestarts") == "1"
