@@ -110,7 +110,8 @@ enum Samples {
     .lookUpMaxTimestamp(token: 1, slot: 2, generation: 3), .reportStatistics,
   ]
   static let logWriterToCoordinator: [LogWriterToCoordinator] = [
-    .scoreboard(clusterId: "nQ5IT4hhTvKqEOtqMfoXWQ"), .inventory([state, state], isLast: true), .partitionsCreated(token: 1, [state]),
+    .scoreboard(clusterId: "nQ5IT4hhTvKqEOtqMfoXWQ"), .inventory([state, state], isLast: true),
+    .partitionsCreated(token: 1, [state]),
     .partitionsDeleted(token: 2, []),
     .appended(
       token: 3,
