@@ -46,6 +46,32 @@ struct FetchPartitionsTests {
     #expect(order(partitions) == [8])
   }
 
+  @Test func manyComeAndGo() {
+    for usesTopicIds in [false, true] {
+      let partitions = FetchPartitions(usesTopicIds: usesTopicIds)
+      func topic(_ number: Int) -> FetchTopic {
+        FetchTopic(id: UUID128(high: 1, low: UInt64(number)), name: "t\(number)")
+      }
+      for number in 0..<500 {
+        let place = partitions.place(of: topic(number))
+        for partition in 0..<3 as Range<Int32> {
+          partitions.put(
+            FetchTarget(
+              topic: place, partition: partition, fetchOffset: 0, maxBytes: 1,
+              currentLeaderEpoch: -1, lastFetchedEpoch: -1))
+        }
+        #expect(partitions.count == (min(number, 20) + 1) * 3)
+        for partition in 0..<3 as Range<Int32> where number >= 20 {
+          partitions.remove(topic(number - 20), partition: partition)
+        }
+      }
+      // What was forgotten leaves nothing behind.
+      #expect(partitions.topics.count <= 22)
+      #expect(partitions.targets.count <= 66)
+      #expect(partitions.order.count == partitions.count)
+    }
+  }
+
   @Test func negativeSizesAreNone() {
     let target = FetchTarget(
       topic: 0, partition: 0, fetchOffset: 0, maxBytes: -5, currentLeaderEpoch: -1,

@@ -41,10 +41,13 @@ extension FetcherProcess {
   }
 
   /// Reads what the coordinator has sent by now: whoever was told of a topic may use it at once.
-  func drainCoordinator() {
+  /// - Returns: whether there was an image.
+  func drainCoordinator() -> Bool {
+    let before = counts.images
     do throws(ChannelError) {
       try coordinator.drain { message, _ throws(MessageError) in heard(message) }
     } catch { log.warning("lost the coordinator: \(error)") }
+    return counts.images != before
   }
 
   private func heard(_ message: CoordinatorToFetcher) {
@@ -52,6 +55,7 @@ extension FetcherProcess {
     case .image(let update):
       topics.apply(update)
       hasImage = true
+      counts.images += 1
       imageChanged = true
       becomeReady()
     case .reportStatistics: coordinator.send(.statistics(reports.statistics(counters)))

@@ -25,7 +25,15 @@ extension FetcherProcess {
   /// Segments that one request asks for at a time.
   private static var openingMax: Int { 64 }
 
+  /// Looks at all partitions. What the image lacks may be in the coordinator's channel by now, so
+  /// that is read before anything is called unknown.
   func look(_ client: Client, _ fetch: ActiveFetch) -> LookSummary {
+    let summary = lookOnce(client, fetch)
+    guard summary.lacksImage, drainCoordinator() else { return summary }
+    return lookOnce(client, fetch)
+  }
+
+  private func lookOnce(_ client: Client, _ fetch: ActiveFetch) -> LookSummary {
     var summary = LookSummary()
     var limit = ReadLimit(bytes: fetch.maxBytes)
     var topic: Int32 = -1
@@ -59,6 +67,7 @@ extension FetcherProcess {
     _ client: Client, _ fetch: ActiveFetch, _ place: Int32, _ image: TopicLookup, _ limit: ReadLimit
   ) -> FoundRecords {
     let target = fetch.partitions.targets[Int(place)]
+    fetch.partitions.targets[Int(place)].slot = PartitionImage.noSlot
     if let error = target.refusal { return FoundRecords(error) }
     let partition: PartitionImage
     switch image {
@@ -125,12 +134,6 @@ extension FetcherProcess {
   }
 
   private func lookUp(_ partitions: FetchPartitions, _ place: Int32) -> TopicLookup {
-    if case .known(let image) = lookUpOnce(partitions, place) { return .known(image) }
-    drainCoordinator()
-    return lookUpOnce(partitions, place)
-  }
-
-  private func lookUpOnce(_ partitions: FetchPartitions, _ place: Int32) -> TopicLookup {
     let topic = partitions.topics[Int(place)]
     guard partitions.usesTopicIds else {
       return topics.topic(name: topic.name).map { .known($0) }

@@ -158,6 +158,7 @@ struct FetchCounts {
   var requests: UInt64 = 0
   var bytes: UInt64 = 0
   var segmentRequests: UInt64 = 0
+  var images: UInt64 = 0
   var parked = 0
   var clients = 0
 }

@@ -20,23 +20,33 @@ final class FetchPartitions {
   private(set) var first: Int32 = -1
   private var last: Int32 = -1
   private var free: [Int32] = []
-  private var placeOfTopicId: [UUID128: Int32] = [:]
-  private var placeOfTopicName: [String: Int32] = [:]
-  private var placeOfTarget: [UInt64: Int32] = [:]
+  /// How many targets each topic has; a topic without any makes room for another.
+  private var targetsOfTopic: [Int32] = []
+  private var freeTopics: [Int32] = []
+  private var placeOfTopicId = SmallIndex<UUID128>()
+  private var placeOfTopicName = SmallIndex<String>()
+  private var placeOfTarget = SmallIndex<UInt64>()
 
   init(usesTopicIds: Bool) { self.usesTopicIds = usesTopicIds }
 
   var isEmpty: Bool { count == 0 }
 
-  /// The topic's place in `topics`, where it is put if it is new.
+  /// The topic's place in `topics`, where it is put if it is new. It stays there while it has targets.
   func place(of topic: FetchTopic) -> Int32 {
     if let place = known(topic) { return place }
-    let place = Int32(topics.count)
-    topics.append(topic)
-    if usesTopicIds {
-      placeOfTopicId[topic.id] = place
+    let place: Int32
+    if let reused = freeTopics.popLast() {
+      place = reused
+      topics[Int(place)] = topic
     } else {
-      placeOfTopicName[topic.name] = place
+      place = Int32(topics.count)
+      topics.append(topic)
+      targetsOfTopic.append(0)
+    }
+    if usesTopicIds {
+      placeOfTopicId.insert(topic.id, place)
+    } else {
+      placeOfTopicName.insert(topic.name, place)
     }
     return place
   }
@@ -47,7 +57,7 @@ final class FetchPartitions {
   /// Adds a partition at the end, or changes what is wanted of one that is there.
   func put(_ target: FetchTarget) {
     let key = Self.key(target.topic, target.partition)
-    if let place = placeOfTarget[key] {
+    if let place = placeOfTarget.place(of: key) {
       targets[Int(place)].update(target)
       return
     }
@@ -59,7 +69,8 @@ final class FetchPartitions {
       place = Int32(targets.count)
       targets.append(target)
     }
-    placeOfTarget[key] = place
+    placeOfTarget.insert(key, place)
+    targetsOfTopic[Int(target.topic)] += 1
     count += 1
     link(place)
   }
@@ -67,12 +78,24 @@ final class FetchPartitions {
   /// Takes a partition out; nothing happens when it is not there.
   func remove(_ topic: FetchTopic, partition: Int32) {
     guard let topicPlace = known(topic),
-      let place = placeOfTarget.removeValue(forKey: Self.key(topicPlace, partition))
+      let place = placeOfTarget.remove(Self.key(topicPlace, partition))
     else { return }
     unlink(place)
     targets[Int(place)].found = FoundRecords()
     free.append(place)
     count -= 1
+    targetsOfTopic[Int(topicPlace)] -= 1
+    if targetsOfTopic[Int(topicPlace)] == 0 { removeTopic(topicPlace) }
+  }
+
+  private func removeTopic(_ place: Int32) {
+    let topic = topics[Int(place)]
+    if usesTopicIds {
+      _ = placeOfTopicId.remove(topic.id)
+    } else {
+      _ = placeOfTopicName.remove(topic.name)
+    }
+    freeTopics.append(place)
   }
 
   /// Whoever has been served goes to the end, so that the others come first next time.
@@ -94,7 +117,7 @@ final class FetchPartitions {
   }
 
   private func known(_ topic: FetchTopic) -> Int32? {
-    usesTopicIds ? placeOfTopicId[topic.id] : placeOfTopicName[topic.name]
+    usesTopicIds ? placeOfTopicId.place(of: topic.id) : placeOfTopicName.place(of: topic.name)
   }
 
   private static func key(_ topic: Int32, _ partition: Int32) -> UInt64 {
@@ -113,5 +136,33 @@ final class FetchPartitions {
     let next = targets[Int(place)].next
     if previous >= 0 { targets[Int(previous)].next = next } else { first = next }
     if next >= 0 { targets[Int(next)].previous = previous } else { last = previous }
+  }
+}
+
+/// Places by key. Few are looked through, which is cheaper than hashing; more are hashed.
+struct SmallIndex<Key: Hashable> {
+  private static var fewMax: Int { 8 }
+  private var few: [(key: Key, place: Int32)] = []
+  private var many: [Key: Int32] = [:]
+
+  func place(of key: Key) -> Int32? {
+    if !many.isEmpty { return many[key] }
+    return few.first { $0.key == key }?.place
+  }
+
+  /// - Parameter key: one that is not there.
+  mutating func insert(_ key: Key, _ place: Int32) {
+    if many.isEmpty, few.count < Self.fewMax {
+      few.append((key, place))
+      return
+    }
+    for entry in few { many[entry.key] = entry.place }
+    few.removeAll()
+    many[key] = place
+  }
+
+  mutating func remove(_ key: Key) -> Int32? {
+    if !many.isEmpty { return many.removeValue(forKey: key) }
+    return few.firstIndex { $0.key == key }.map { few.remove(at: $0).place }
   }
 }

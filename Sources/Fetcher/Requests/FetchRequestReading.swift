@@ -58,14 +58,17 @@ enum FetchRequestReading {
     do throws(WireError) {
       var walker = try FetchRequestWalker(
         reading: WireReader(frame.span.bytes, from: head.bodyOffset), version: head.version)
+      // A topic without partitions leaves no trace.
+      var topic = FetchTopic(id: .zero, name: "")
       var place: Int32 = -1
       var forgotten = FetchTopic(id: .zero, name: "")
       while let item = try walker.next() {
         switch item {
-        case .fetchTopic(let topic):
-          place = partitions.place(
-            of: FetchTopic(id: topic.topicId, name: topic.topic.string(in: frame.span.bytes)))
+        case .fetchTopic(let wanted):
+          topic = FetchTopic(id: wanted.topicId, name: wanted.topic.string(in: frame.span.bytes))
+          place = -1
         case .fetchPartition(let wanted):
+          if place < 0 { place = partitions.place(of: topic) }
           partitions.put(
             FetchTarget(
               topic: place, partition: wanted.partition, fetchOffset: wanted.fetchOffset,
