@@ -93,7 +93,7 @@ def provoke(broker, logged, rule, offend):
             peers.append(connection.peer)
         return any(logged(peer, rule) for peer in peers[-3:])
 
-    eventually(attempt, lambda: f"one of {peers[-20:]} and '{rule}' in\n{broker.log()[-3000:]}", 10)
+    eventually(attempt, lambda: f"one of {peers[-3:]} and '{rule}' in\n{broker.log()[-700:]}", 10)
 
 
 def refused(broker, logged, rule, *sent):
@@ -150,7 +150,7 @@ def test_stalled_connection_ends_when_idle(own_broker):
 
 @pytest.mark.parametrize("key", [-1, 6, 500, 32767])
 def test_unknown_api_key(broker, bystander, logged, key):
-    refused(broker, logged, r"API key", wire.frame(wire.request(key, 0, b"")))
+    refused(broker, logged, r"API ?key", wire.frame(wire.request(key, 0, b"")))
 
 
 @pytest.mark.parametrize("key, version", [
@@ -189,7 +189,8 @@ HUGE_COUNT = struct.pack(">i", (1 << 31) - 1)
 
 @pytest.mark.parametrize("payload", named([
     ("metadata", wire.request(wire.METADATA, 1, HUGE_COUNT)),
-    ("metadata-negative", wire.request(wire.METADATA, 1, struct.pack(">i", -7))),
+    ("produce-negative", wire.request(
+        wire.PRODUCE, 7, wire.string(None) + struct.pack(">hii", 1, 1000, -7))),
     ("metadata-flexible", wire.request(
         wire.METADATA, 9, wire.unsigned_varint(0xFFFFFFFF) + b"\x00" * 8)),
     ("metadata-string", wire.request(
