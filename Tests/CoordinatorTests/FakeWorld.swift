@@ -74,9 +74,20 @@ final class FakeWorld {
     deliver()
   }
 
+  /// The logwriter comes and says nothing any more after so many answers.
+  func connect(answering count: Int) {
+    isConnected = true
+    delivers = false
+    broker.topics.found(logWriter.inventory, isLast: true)
+    for _ in 0..<count where !undelivered.isEmpty {
+      for (answer, file) in logWriter.handle(undelivered.removeFirst()) { hear(answer, file) }
+    }
+  }
+
   /// The link breaks. Undelivered messages are lost.
   func disconnect() {
     isConnected = false
+    delivers = true
     undelivered = []
     broker.topics.logWriterLost()
     broker.logs.lost()

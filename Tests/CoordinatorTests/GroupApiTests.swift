@@ -315,6 +315,61 @@ struct TestMember {
     #expect(try member.heartbeat() == .unknownMemberId)
   }
 
+  @Test func aLogwriterThatIsLostWhileLoadingIsReadAnew() throws {
+    let directory = TemporaryDirectory.make()
+    let logWriter = FakeLogWriter()
+    _ = try leave(directory, logWriter) { _, member in _ = try member.commit(7) }
+    let after = try FakeWorld(
+      ["offsets.topic.num.partitions=3"], store: try SQLiteStore(directory: directory),
+      logWriter: logWriter, connect: false)
+    for _ in 0..<3 {
+      after.connect(answering: 1)
+      #expect(try offset(after) == nil)
+      after.disconnect()
+      logWriter.restart()
+    }
+    after.connect()
+    #expect(try offset(after) == 7)
+  }
+
+  @Test func whatIsTooLargeForTheLogIsRefusedBeforeItIsSent() throws {
+    let world = try world(["message.max.bytes=20000"])
+    let member = try stable(world)
+    let before = world.logWriter.messages.count
+    let answer = try world.ask(
+      OffsetCommitRequest(
+        groupId: "x",
+        topics: [
+          .init(
+            name: "t",
+            partitions: (0..<10).map { _ in
+              .init(
+                partitionIndex: 0, committedOffset: 1,
+                committedMetadata: String(repeating: "x", count: 4_000))
+            })
+        ]), version: 8)
+    #expect(
+      Set(answer.topics[0].partitions.map(\.errorCode)) == [.invalidCommitOffsetSize])
+    #expect(world.logWriter.messages.count == before)
+    #expect(try member.heartbeat() == .none)
+  }
+
+  @Test func membersMayNotOfferMoreThanFits() throws {
+    let world = try world()
+    var errors: [ErrorCode] = []
+    for number in 0..<5 {
+      let joined = try world.send(
+        JoinGroupRequest(
+          groupId: "big", sessionTimeoutMs: 10_000, protocolType: "consumer",
+          protocols: [.init(name: "p", metadata: [UInt8](repeating: 1, count: 8 << 20))]),
+        version: 3, clientId: "\(number)")
+      if let answer = try world.answer(JoinGroupResponse.self, to: joined) {
+        errors.append(answer.errorCode)
+      }
+    }
+    #expect(errors == [.groupMaxSizeReached, .groupMaxSizeReached])
+  }
+
   // MARK: - Administration
 
   @Test func groupsAreListedDescribedAndDeleted() throws {

@@ -13,6 +13,8 @@ final class Broker {
   let groups: GroupCoordinator
   let producerIds: ProducerIds
   let logs: LogConversation
+  /// Searches in logs for clients.
+  let reads = ReadQueue()
   let log: Log
   unowned let scoreboard: any ScoreboardPort
   unowned let replies: any ReplyPort

@@ -14,10 +14,31 @@ enum DescribeConfigsApi {
   private static let brokerType: Int8 = 4
   private static let brokerLoggerType: Int8 = 8
 
+  /// Resources in one request: every topic that there can reasonably be.
+  private static let resourcesMax = 20_000
+
+  private struct ResourceKey: Hashable {
+    var type: Int8
+    var name: String
+    var keys: [String]?
+  }
+
   static func handle(
     _ request: DescribeConfigsRequest, _ context: RequestContext, _ broker: Broker
   ) {
-    let results = request.resources.map { resource in
+    // A resource that is named again and again is described once.
+    var seen: Set<ResourceKey> = []
+    let resources = request.resources.filter {
+      seen.insert(
+        ResourceKey(
+          type: $0.resourceType, name: $0.resourceName, keys: $0.configurationKeys)
+      ).inserted
+    }
+    guard resources.count <= resourcesMax else {
+      broker.replies.refuse(context.reply, "\(resources.count) resources in one request")
+      return
+    }
+    let results = resources.map { resource in
       do throws(TopicRejection) {
         var answer = Answer(
           errorMessage: nil, resourceType: resource.resourceType,

@@ -9,7 +9,9 @@ enum DescribeGroupsApi {
   static func handle(
     _ request: DescribeGroupsRequest, _ context: RequestContext, _ broker: Broker
   ) {
-    let groups = request.groups.map { id in
+    // A group that is named again and again is described once.
+    var seen: Set<String> = []
+    let groups = request.groups.filter { seen.insert($0).inserted }.map { id in
       var answer = describe(id, context, broker)
       if request.includeAuthorizedOperations, answer.errorCode == .none {
         answer.authorizedOperations = AuthorizedOperations.ofGroup

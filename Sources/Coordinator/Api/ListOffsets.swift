@@ -104,13 +104,16 @@ enum ListOffsetsApi {
         }
       }
     case 0...:
-      TimestampSearch.find(
-        wanted.timestamp, ref, from: entry.logStartOffset, to: end, broker
-      ) { result in
-        switch result {
-        case .found(let record):
-          found(record?.offset ?? -1, timestampMs: record?.timestampMs ?? -1)
-        case .failed(let error): fail(error)
+      broker.reads.add { [unowned broker] done in
+        TimestampSearch.find(
+          wanted.timestamp, ref, from: entry.logStartOffset, to: end, broker
+        ) { result in
+          switch result {
+          case .found(let record):
+            found(record?.offset ?? -1, timestampMs: record?.timestampMs ?? -1)
+          case .failed(let error): fail(error)
+          }
+          done()
         }
       }
     default: fail(context.version < 7 ? .unsupportedForMessageFormat : .unsupportedVersion)

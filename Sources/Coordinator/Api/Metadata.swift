@@ -6,14 +6,22 @@ import KafkaProtocol
 import Model
 
 enum MetadataApi {
+  private struct TopicKey: Hashable {
+    var name: String?
+    var id: UUID128
+  }
+
   /// Topics that one request may create.
   private static let autoCreateMax = 1000
 
   static func handle(_ request: MetadataRequest, _ context: RequestContext, _ broker: Broker) {
-    guard let wanted = request.topics, !(context.version == 0 && wanted.isEmpty) else {
+    guard let named = request.topics, !(context.version == 0 && named.isEmpty) else {
       let all = broker.topics.state.topicsInOrder.map { topic($0, request, broker) }
       return answer(all, request, context, broker)
     }
+    // A topic that is named again and again is described once.
+    var seen: Set<TopicKey> = []
+    let wanted = named.filter { seen.insert(TopicKey(name: $0.name, id: $0.topicId)).inserted }
     // Before version 12 a name was all that the broker looked at; an id without one is a mistake.
     if context.version < 12, wanted.contains(where: { $0.name == nil || $0.topicId != .zero }) {
       let all = wanted.map {

@@ -10,9 +10,20 @@ enum OffsetFetchApi {
   private typealias PartitionAnswer = OffsetFetchResponse.OffsetFetchResponsePartitions
   private typealias Wanted = OffsetFetchRequest.OffsetFetchRequestTopics
 
+  /// Offsets in one response; only a request that names the same group again and again has more.
+  private static let partitionsMax = 1_000_000
+
   static func handle(_ request: OffsetFetchRequest, _ context: RequestContext, _ broker: Broker) {
     if context.version >= 8 {
-      let groups = request.groups.map { fetch($0.groupId, $0.topics, broker) }
+      var groups: [GroupAnswer] = []
+      var partitions = 0
+      for group in request.groups {
+        groups.append(fetch(group.groupId, group.topics, broker))
+        partitions += groups.last?.topics.reduce(0) { $0 + $1.partitions.count } ?? 0
+        guard partitions <= partitionsMax else {
+          return broker.replies.refuse(context.reply, "more than \(partitionsMax) offsets at once")
+        }
+      }
       broker.replies.answer(OffsetFetchResponse(groups: groups), to: context.reply)
       return
     }

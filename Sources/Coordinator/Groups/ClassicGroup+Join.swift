@@ -8,7 +8,7 @@ extension ClassicGroup {
     func refuse(_ error: ErrorCode, _ memberId: String) {
       actions.append(.joined(reply, JoinAnswer(error: error, memberId: memberId)))
     }
-    guard accepts(join.memberId) else {
+    guard accepts(join.memberId), hasRoom(for: join) else {
       remove(join.memberId)
       return refuse(.groupMaxSizeReached, "")
     }
@@ -35,6 +35,17 @@ extension ClassicGroup {
     case .completingRebalance, .stable:
       members[memberId] != nil || members.count < limits.sizeMax
     }
+  }
+
+  /// Whether what the members offer stays within bounds.
+  private func hasRoom(for join: GroupJoin) -> Bool {
+    let offered = join.protocols.reduce(0) { $0 + $1.metadata.count + $1.name.utf8.count }
+    // The sum over all members is taken only where it can matter.
+    if offered < limits.metadataBytesMax / 10_000, members.count < 5_000 { return true }
+    let others = members.values.reduce(0) {
+      $1.id == join.memberId ? $0 : $0 + $1.metadataBytes
+    }
+    return others + offered <= limits.metadataBytesMax
   }
 
   /// Whether the group can agree with the member on a protocol.

@@ -31,6 +31,8 @@ struct GroupLimits: Equatable {
   var newMemberJoinTimeoutMs: Int32 = 300_000
   /// Ids given to members that have not come back with them yet.
   var pendingMembersMax = 10_000
+  /// Bytes of metadata that all members together may offer.
+  var metadataBytesMax = 32 << 20
 }
 
 struct ClassicGroup: Equatable {

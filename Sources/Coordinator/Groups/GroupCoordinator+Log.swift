@@ -9,8 +9,10 @@ import Model
 import Records
 
 extension GroupCoordinator {
-  /// Records in one batch, unless those of one request are more.
-  private static var recordsPerBatchMax: Int { 2000 }
+  /// Bytes in one batch, unless those of one request are more.
+  private static var batchBytesMax: Int { 512 << 10 }
+  /// Requests that wait for a logwriter that is away.
+  private static var waitingMax: Int { 10_000 }
 
   /// Has records of `group` appended; `then` is told when they are in the log and replayed.
   func append(
@@ -19,8 +21,17 @@ extension GroupCoordinator {
     guard let index = shardIndex(group), shards[index].phase == .active else {
       return then(.notCoordinator)
     }
-    shards[index].waiting.append(GroupAppend(records: records, then: then))
-    shardsToFlush.insert(index)
+    guard shards[index].waiting.count < Self.waitingMax else {
+      return then(.coordinatorNotAvailable)
+    }
+    do throws(WireError) {
+      shards[index].waiting.append(try GroupAppend(records, then: then))
+      shardsToFlush.insert(index)
+    } catch {
+      // Such as a name that is too long for its field.
+      log.error("a group's record cannot be encoded: \(error)")
+      then(.unknownServerError)
+    }
   }
 
   /// Sends what the round has gathered.
@@ -30,9 +41,9 @@ extension GroupCoordinator {
 
   private func flush(_ index: Int) {
     guard topics.phase == .ready, let ref = slot(index) else { return }
-    while let batch = shards[index].takeWaiting(recordsMax: Self.recordsPerBatchMax) {
-      guard let bytes = encode(batch) else {
-        // A record that cannot be written, such as a member's name that is too long for its field.
+    while let batch = shards[index].takeWaiting(bytesMax: Self.batchBytesMax) {
+      guard let bytes = build(batch), bytes.count <= batchBytesAllowed else {
+        // Nothing that the log would take; Kafka has the same answer for it.
         finish(shards[index].answered(batch.number, baseOffset: nil), .unknownServerError)
         continue
       }
@@ -72,19 +83,19 @@ extension GroupCoordinator {
     }
   }
 
-  private func encode(_ batch: GroupShard.Sent) -> [UInt8]? {
+  /// `max.message.bytes` of the offsets topic.
+  private var batchBytesAllowed: Int {
+    guard let topic = topics.state.topic(Self.topicName) else { return 0 }
+    return Int(topics.configs.logConfig(topic.configs).maxMessageBytes)
+  }
+
+  private func build(_ batch: GroupShard.Sent) -> [UInt8]? {
     var builder = RecordBatchBuilder()
     let nowMs = clock.wallMs
-    do throws(WireError) {
-      for append in batch.appends {
-        for record in append.records {
-          let (key, value) = try record.encoded()
-          builder.append(timestamp: nowMs, key: key, value: value)
-        }
+    for append in batch.appends {
+      for (key, value) in append.encoded {
+        builder.append(timestamp: nowMs, key: key, value: value)
       }
-    } catch {
-      log.error("a group's record cannot be encoded: \(error)")
-      return nil
     }
     do throws(CompressionError) {
       return try builder.build(compression: settings.compression) {
@@ -181,16 +192,25 @@ extension GroupCoordinator {
   // MARK: - Reading the log back
 
   private func load(_ index: Int) {
-    guard let topicId, let ref = slot(index), let entry = scoreboard.entry(ref),
-      !entry.isOffline
-    else { return }
+    guard let ref = slot(index), let entry = scoreboard.entry(ref), !entry.isOffline else { return }
     shards[index].endOffset = entry.logEndOffset
     if entry.logStartOffset >= entry.logEndOffset { return activate(index) }
     shards[index].phase = .loading
+    shards[index].loadingFrom = ref
+    reads.add { [unowned self] done in
+      guard isLoading(index, ref) else { return done() }
+      read(index, ref, entry, done)
+    }
+  }
+
+  private func read(
+    _ index: Int, _ ref: SlotRef, _ entry: ScoreboardEntry,
+    _ done: @escaping () -> Void
+  ) {
     let reader = PartitionReader(
       logs, timers: timers, ref, from: entry.logStartOffset, to: entry.logEndOffset,
       onBatch: { [unowned self] header, batch throws(PartitionReadError) in
-        guard isLoading(index, topicId) else { return .stop }
+        guard isLoading(index, ref) else { return .stop }
         if header.isControlBatch { return .goOn }
         try BatchRecords.forEach(header, batch) { record in
           replay(record, index)
@@ -199,14 +219,16 @@ extension GroupCoordinator {
         return .goOn
       },
       whenDone: { [unowned self] error in
-        guard isLoading(index, topicId) else { return }
+        done()
+        guard isLoading(index, ref) else { return }
         loaded(index, error)
       })
     reader.start()
   }
 
-  private func isLoading(_ index: Int, _ topicId: UUID128) -> Bool {
-    self.topicId == topicId && index < shards.count && shards[index].phase == .loading
+  /// Whether the reading that began at `ref` still counts: the logwriter may have come anew.
+  private func isLoading(_ index: Int, _ ref: SlotRef) -> Bool {
+    index < shards.count && shards[index].phase == .loading && shards[index].loadingFrom == ref
   }
 
   private func replay(_ record: RecordView, _ index: Int) {

@@ -18,6 +18,8 @@ struct GroupSettings {
 
 final class GroupCoordinator {
   static let topicName = "__consumer_offsets"
+  /// Groups with members, or that had some; whoever would make one more is told UNKNOWN_MEMBER_ID.
+  private static let sessionsMax = 500_000
 
   let settings: GroupSettings
   let topics: TopicKeeper
@@ -27,6 +29,8 @@ final class GroupCoordinator {
   unowned let clock: any ClockPort
   unowned let replies: any ReplyPort
   let log: Log
+  /// Shards that are read back.
+  let reads = ReadQueue()
   var shards: [GroupShard] = []
   /// The topic that the shards belong to.
   var topicId: UUID128?
@@ -92,6 +96,8 @@ final class GroupCoordinator {
     shards.flatMap { Set($0.sessions.keys).union($0.committed.groups.keys) }.sorted()
   }
 
+  var sessionCount: Int { shards.reduce(0) { $0 + $1.sessions.count } }
+
   var isLoading: Bool { shards.contains { $0.phase == .loading } }
 
   /// Runs an event through the group's state machine.
@@ -102,7 +108,7 @@ final class GroupCoordinator {
     guard let index = shardIndex(group) else { return false }
     let nowMs = clock.wallMs
     if shards[index].sessions[group] == nil {
-      guard create else { return false }
+      guard create, sessionCount < Self.sessionsMax else { return false }
       shards[index].sessions[group] = ClassicGroup(
         id: group, limits: settings.limits, nowMs: nowMs)
     }

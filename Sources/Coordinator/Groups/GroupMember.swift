@@ -28,6 +28,8 @@ struct GroupMember: Equatable {
 
   var isStatic: Bool { instanceId != nil }
 
+  var metadataBytes: Int { protocols.reduce(0) { $0 + $1.metadata.count + $1.name.utf8.count } }
+
   func metadata(for name: String) -> [UInt8] {
     protocols.first { $0.name == name }?.metadata ?? []
   }

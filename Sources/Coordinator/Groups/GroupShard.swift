@@ -11,9 +11,28 @@ import Model
 
 /// Records that go into the log together, and whoever waits for them.
 struct GroupAppend {
-  var records: [GroupRecord]
+  let records: [GroupRecord]
+  /// The records as they are written.
+  let encoded: [(key: [UInt8], value: [UInt8]?)]
+  /// Their bytes, with what a batch adds to each.
+  let size: Int
   /// NONE when the records are in the log and replayed.
-  var then: (ErrorCode) -> Void
+  let then: (ErrorCode) -> Void
+
+  init(_ records: [GroupRecord], then: @escaping (ErrorCode) -> Void) throws(WireError) {
+    var encoded: [(key: [UInt8], value: [UInt8]?)] = []
+    encoded.reserveCapacity(records.count)
+    for record in records { encoded.append(try record.encoded()) }
+    self.records = records
+    self.encoded = encoded
+    self.then = then
+    size = encoded.reduce(0) {
+      $0 + $1.key.count + ($1.value?.count ?? 0) + Self.recordOverheadMax
+    }
+  }
+
+  /// Length, attributes, deltas and lengths of a record are at most so many bytes.
+  private static let recordOverheadMax = 40
 }
 
 struct GroupShard {
@@ -33,6 +52,8 @@ struct GroupShard {
 
   let partition: Int32
   var phase = Phase.absent
+  /// The place that is being read while `phase` is `loading`.
+  var loadingFrom: SlotRef?
   private(set) var committed = CommittedGroups()
   var sessions: [String: ClassicGroup] = [:]
   /// The offset after the last record that was replayed or passed over.
@@ -46,13 +67,16 @@ struct GroupShard {
 
   mutating func replay(_ record: GroupRecord) { committed.replay(record) }
 
-  /// Takes everything that waits, to be sent as one batch, and notes it as sent.
-  mutating func takeWaiting(recordsMax: Int) -> Sent? {
+  /// Takes as much of what waits as one batch has room for, at least one append, and notes it as
+  /// sent.
+  mutating func takeWaiting(bytesMax: Int) -> Sent? {
     guard !waiting.isEmpty else { return nil }
     var count = 0
     var taken = 0
-    while taken < waiting.count, taken == 0 || count + waiting[taken].records.count <= recordsMax {
+    var size = 0
+    while taken < waiting.count, taken == 0 || size + waiting[taken].size <= bytesMax {
       count += waiting[taken].records.count
+      size += waiting[taken].size
       taken += 1
     }
     lastNumber += 1

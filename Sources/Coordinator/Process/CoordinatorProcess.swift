@@ -113,7 +113,7 @@ final class CoordinatorProcess: EventHandler {
     let own = context.statistics([
       .init("requests", broker.requestCount), .init("topics", UInt64(metadata.state.topicCount)),
       .init("partitions", UInt64(metadata.state.partitionCount)),
-      .init("groups", UInt64(broker.groups.ids.count)),
+      .init("groups", UInt64(broker.groups.sessionCount)),
       .init("frontends", UInt64(peers.frontendCount)),
       .init("fetchers", UInt64(peers.fetcherCount)),
     ])
@@ -186,6 +186,9 @@ private final class AttachedScoreboard {
 }
 
 extension CoordinatorProcess: ReplyPort {
+  /// What a channel takes, less room for its own fields.
+  private static var responseBytesMax: Int { ChannelLimits.bodyMax - 4096 }
+
   func answer<Response: WireResponse>(_ response: Response, to reply: Reply) {
     var writer = WireWriter()
     do throws(WireError) {
@@ -193,6 +196,9 @@ extension CoordinatorProcess: ReplyPort {
         response, version: reply.apiVersion, correlationId: reply.correlationId)
     } catch {
       return refuse(reply, "its response cannot be encoded: \(error)")
+    }
+    guard writer.bytes.count <= Self.responseBytesMax else {
+      return refuse(reply, "its response has \(writer.bytes.count) bytes, which is too much")
     }
     peers.send(
       .response(connection: reply.connection, request: reply.request, frame: writer.bytes),

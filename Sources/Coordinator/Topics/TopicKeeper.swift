@@ -129,8 +129,9 @@ final class TopicKeeper {
     if records.isEmpty { return takeUp(plan) }
     metadata.commit(records) { error in
       if let error {
+        // What we know is served all the same; the next logwriter brings the rest up again.
         log.error("cannot record the topics found on disk: \(error)")
-        return
+        return takeUp(plan)
       }
       for topic in plan.adopted {
         log.notice(
