@@ -12,6 +12,8 @@ import Logging
 import Service
 
 extension Frontend {
+  /// A request goes to so many coordinators at most, a fetch to so many fetchers.
+  static var lossesMax: Int { 3 }
   /// The largest frame that fits a message with what is around it, bytes.
   static var handedOverMax: Int { ChannelLimits.bodyMax - 4096 }
   /// Requests that may be with the coordinator together, bytes: more would make it a peer that does
@@ -78,6 +80,13 @@ extension Frontend {
   private func coordinatorLost(_ error: ChannelError) {
     log.warning("the coordinator is gone (\(error)); its requests wait for the next one")
     coordinatorLostNs = loop.nowNs
+    for connection in connections.all where connection.forwarded != nil {
+      connection.forwarded?.losses += 1
+      let losses = connection.forwarded?.losses ?? 0
+      if losses < Self.lossesMax, !connection.hasEnded { continue }
+      connection.closeReason = "\(losses) coordinators died while they had its request"
+      mark(connection)
+    }
     scheduleOverdueCheck()
   }
 

@@ -119,12 +119,16 @@ extension Frontend {
     var torn = 0
     for connection in connections.all where connection.lending.fetcher == index {
       let written = try? TCPSocket.writtenBytes(connection.socket)
-      switch connection.lending.lost(writtenBytes: written) {
+      switch connection.lending.lost(writtenBytes: written, lossesMax: Self.lossesMax) {
       case .nothing: break
       case .reassign: reassigned += 1
       case .torn:
         torn += 1
         close(connection)
+      case .exhausted:
+        close(
+          connection, .refusedBySibling,
+          "\(Self.lossesMax) fetchers died while they had its fetches")
       }
     }
     if !isStopping {

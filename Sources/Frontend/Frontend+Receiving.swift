@@ -79,8 +79,13 @@ extension Frontend {
   private func begin(_ connection: Connection, _ offset: Int, _ count: Int) -> Bool {
     let frame = UnsafeRawBufferPointer(start: pool.base + offset, count: count)
     let head: RequestHead
-    do { head = try RequestHead(readingFrame: frame.bytes) } catch {
-      close(connection, .unreadable, "a request header cannot be read (\(error))")
+    do throws(WireError) { head = try RequestHead(readingFrame: frame.bytes) } catch {
+      if error.rule == .unknownApiKey {
+        let key = Int16(bigEndian: frame.loadUnaligned(as: Int16.self))
+        close(connection, .notServed, "there is no API with the key \(key)")
+      } else {
+        close(connection, .unreadable, "a request header cannot be read (\(error))")
+      }
       return false
     }
     let kind = RequestKind(head.apiKey)

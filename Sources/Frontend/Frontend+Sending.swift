@@ -24,7 +24,7 @@ extension Frontend {
   }
 
   private func send(_ connection: Connection) throws(Errno) {
-    writer.removeAll(keepingCapacity: true)
+    writer.removeAll(keepingCapacity: writer.bytes.capacity <= Outgoing.unsentMax)
     guard collectProduced(connection) else { return }
     var sent = 0
     if !writer.bytes.isEmpty {

@@ -260,6 +260,18 @@ private func apiVersions(_ correlationId: Int32, version: Int16 = 3) throws -> [
     try harness.until("it is answered") { client.next() != nil }
   }
 
+  @Test func aRequestThatKillsCoordinatorsIsNotSentForEver() throws {
+    let harness = try Harness()
+    let client = try harness.client()
+    try client.send(try metadata(1))
+    for time in 1...3 {
+      try harness.until("it is there") { harness.coordinator.requests.count == time }
+      harness.coordinator.listener.die()
+    }
+    try harness.until("it is closed") { client.isClosed }
+    #expect(harness.frontend.forwardedBytes == 0)
+  }
+
   @Test func whatTheCoordinatorRefusesIsClosed() throws {
     let harness = try Harness()
     let client = try harness.client()

@@ -44,6 +44,13 @@ import Testing
       [.assign(0), .begin, .lost(0, .reassign), .assign(1), .resume(1), .lost(0, .reassign)], true
     ),
     (
+      "three die in a row",
+      [
+        .assign(0), .begin, .lost(0, .reassign), .assign(1), .resume(1), .lost(0, .reassign),
+        .assign(2), .resume(1), .lost(0, .exhausted),
+      ], true
+    ),
+    (
       "the next one serves",
       [
         .assign(0), .begin, .begin, .lost(0, .reassign), .assign(1), .resume(2), .served(5),
@@ -64,7 +71,7 @@ import Testing
         let frameBytes = lending.served(bytes)
         #expect(frameBytes == 3, "\(name)")
       case .lost(let written, let expected):
-        let outcome = lending.lost(writtenBytes: written)
+        let outcome = lending.lost(writtenBytes: written, lossesMax: 3)
         #expect(outcome == expected, "\(name)")
       case .resume(let count):
         let frames = lending.resume()

@@ -209,6 +209,41 @@ private func harness(_ topics: [TopicImage] = [image()]) throws -> Harness {
     #expect(harness.logwriter.entries.map(\.entry.slot) == [3])
   }
 
+  @Test func nobodyWaitsForALogWriterForEver() throws {
+    let harness = try harness()
+    harness.logwriter.answersAtOnce = false
+    let client = try harness.client()
+    try harness.logwriter.restart()
+    try harness.until("it is gone") { harness.frontend.produce.queue.state != .attached }
+    let request = try Requests.produce([(0, Requests.batch())], timeoutMs: 1)
+    let response = try harness.exchangeProduce(client, request)
+    let codes = response.responses.flatMap(\.partitionResponses).map(\.errorCode)
+    #expect(codes == [.notLeaderOrFollower])
+    #expect(harness.logwriter.entries.isEmpty)
+  }
+
+  @Test func aBatchThatKillsLogWritersIsNotSentForEver() throws {
+    let harness = try harness()
+    harness.logwriter.answersAtOnce = false
+    let client = try harness.client()
+    try client.send(try Requests.produce([(0, Requests.batch(producerId: 1))]))
+    for time in UInt32(1)...3 {
+      try harness.until("it is there") { harness.logwriter.entries.count == 1 }
+      try harness.logwriter.restart()
+      harness.logwriter.publish(0, generation: 1 + time)
+      try harness.coordinator.publish([image(1, generation: 1 + time)])
+    }
+    var response: [UInt8]?
+    try harness.until("it is answered") {
+      response = client.next()
+      return response != nil
+    }
+    let frame = try #require(response)
+    let produced = try Requests.response(ProduceResponse.self, frame, version: 9)
+    let codes = produced.responses.flatMap(\.partitionResponses).map(\.errorCode)
+    #expect(codes == [.notLeaderOrFollower])
+  }
+
   @Test func aClosedConnectionLeavesNothingBehind() throws {
     let harness = try harness()
     harness.logwriter.answersAtOnce = false

@@ -67,10 +67,11 @@ enum Requests {
 
   static func produce(
     _ batches: [(partition: Int32, bytes: [UInt8])], topic: String = "t", id: UUID128 = .zero,
-    acks: Int16 = 1, version: Int16 = 9, correlationId: Int32 = 1, clientId: String? = "test"
+    acks: Int16 = 1, version: Int16 = 9, correlationId: Int32 = 1, clientId: String? = "test",
+    timeoutMs: Int32 = 30_000
   ) throws -> [UInt8] {
     let request = ProduceRequest(
-      acks: acks, timeoutMs: 30_000,
+      acks: acks, timeoutMs: timeoutMs,
       topicData: [
         .init(
           name: topic, topicId: id,

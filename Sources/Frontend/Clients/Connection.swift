@@ -66,8 +66,10 @@ final class Connection {
 }
 
 /// A request that was given to the coordinator, kept until its response: a new coordinator gets it
-/// again, as it would from a client that tries again.
+/// again, as it would from a client that tries again. One that kills coordinators is not sent for ever.
 struct ForwardedRequest {
   let number: UInt64
   let frame: [UInt8]
+  /// Coordinators that died while they had it.
+  var losses = 0
 }

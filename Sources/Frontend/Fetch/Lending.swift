@@ -14,6 +14,8 @@ struct Lending {
   private var hasSocket = false
   /// Fetches without an answer, oldest first.
   private(set) var frames: Deque<[UInt8]> = []
+  /// Fetchers in a row that died with a fetch of this connection.
+  private var losses = 0
   /// Bytes that are known to have gone into the socket.
   private(set) var accountedBytes: UInt64 = 0
 
@@ -51,6 +53,7 @@ struct Lending {
   mutating func served(_ bytes: UInt64) -> Int? {
     guard fetcher != nil, let frame = frames.popFirst() else { return nil }
     accountedBytes += bytes
+    losses = 0
     return frame.count
   }
 
@@ -61,15 +64,19 @@ struct Lending {
     case reassign
     /// The client has part of a response: close the connection.
     case torn
+    /// Its fetches may be what fetchers die of: close the connection.
+    case exhausted
   }
 
   /// The fetcher is gone.
   /// - Parameter writtenBytes: what the kernel says was written to the socket; nil: unknown.
-  mutating func lost(writtenBytes: UInt64?) -> AfterLoss {
+  mutating func lost(writtenBytes: UInt64?, lossesMax: Int) -> AfterLoss {
     fetcher = nil
     hasSocket = false
     if frames.isEmpty { return writtenBytes ?? accountedBytes == accountedBytes ? .nothing : .torn }
-    return writtenBytes == accountedBytes ? .reassign : .torn
+    guard writtenBytes == accountedBytes else { return .torn }
+    losses += 1
+    return losses < lossesMax ? .reassign : .exhausted
   }
 
   /// Sends the open fetches again, to the fetcher that was just assigned.

@@ -17,6 +17,9 @@ import Model
 struct AppendQueue {
   enum State { case attached, away, recovering }
 
+  /// An entry goes to so many logwriters at most: it may be what they die of.
+  private static let lossesMax = 3
+
   var appends = PendingTable<PendingAppend>()
   private(set) var state = State.away
   /// To be sent at the end of the round.
@@ -74,7 +77,12 @@ struct AppendQueue {
     var failed: [PendingNumber] = []
     var kept: Deque<PendingNumber> = []
     for number in inFlight {
-      if appends[number].isIdempotent { kept.append(number) } else { failed.append(number) }
+      appends[number].losses += 1
+      if appends[number].isIdempotent, appends[number].losses < Self.lossesMax {
+        kept.append(number)
+      } else {
+        failed.append(number)
+      }
     }
     for entry in gathered { kept.append(PendingNumber(entry.cookie)) }
     inFlight.removeAll()

@@ -46,6 +46,8 @@ struct PendingAppend {
   /// As the image had it when the entry was made.
   var slot: UInt32 = 0
   var generation: UInt32 = 0
+  /// Logwriters that died while they had it.
+  var losses = 0
   /// The batch has a producer id: the logwriter notices when it comes again.
   var isIdempotent = false
   /// The result.
