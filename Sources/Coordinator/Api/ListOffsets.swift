@@ -58,65 +58,104 @@ enum ListOffsetsApi {
     return duplicates
   }
 
+  /// A partition that is there, and what is wanted of it.
+  private struct Target {
+    var partition: Int32
+    var ref: SlotRef
+    var entry: ScoreboardEntry
+    /// The offset after the last one that the client may see.
+    var end: Int64
+    /// What to tell of it; versions before 4 cannot.
+    var leaderEpoch: Int32
+
+    func found(_ offset: Int64, timestampMs: Int64 = -1) -> Answer {
+      Answer(
+        partitionIndex: partition, timestamp: timestampMs, offset: offset,
+        leaderEpoch: offset < 0 ? -1 : leaderEpoch)
+    }
+
+    func failed(_ error: ErrorCode) -> Answer {
+      Answer(partitionIndex: partition, errorCode: error)
+    }
+  }
+
   private static func find(
     _ at: TopicPartition, _ wanted: ListOffsetsRequest.ListOffsetsPartition, isDuplicate: Bool,
     _ request: ListOffsetsRequest, _ context: RequestContext, _ broker: Broker,
     then: @escaping (Answer) -> Void
   ) {
-    func fail(_ error: ErrorCode) {
-      then(Answer(partitionIndex: at.partition, errorCode: error))
+    let target: Target
+    do throws(TopicRejection) {
+      if isDuplicate { throw TopicRejection(.invalidRequest, "") }
+      target = try self.target(at, wanted, request, context, broker)
+    } catch { return then(Answer(partitionIndex: at.partition, errorCode: error.error)) }
+    let version = context.version
+    switch wanted.timestamp {
+    case latest: then(target.found(target.end))
+    case earliest: then(target.found(target.entry.logStartOffset))
+    case earliestLocal where version >= 8: then(target.found(target.entry.logStartOffset))
+    case latestTiered where version >= 9: then(target.found(-1))
+    case maxTimestamp where version >= 7: findNewest(target, broker, then)
+    case 0...: search(wanted.timestamp, target, broker, then)
+    default:
+      then(target.failed(version < 7 ? .unsupportedForMessageFormat : .unsupportedVersion))
     }
-    if isDuplicate { return fail(.invalidRequest) }
+  }
+
+  private static func target(
+    _ at: TopicPartition, _ wanted: ListOffsetsRequest.ListOffsetsPartition,
+    _ request: ListOffsetsRequest, _ context: RequestContext, _ broker: Broker
+  ) throws(TopicRejection) -> Target {
     guard let topic = broker.topics.state.topic(at.topic),
       (0..<topic.partitionCount).contains(Int(at.partition))
-    else { return fail(.unknownTopicOrPartition) }
+    else { throw TopicRejection(.unknownTopicOrPartition, "") }
     let leaderEpoch = topic.leaderEpochs[Int(at.partition)]
     if wanted.currentLeaderEpoch >= 0, wanted.currentLeaderEpoch != leaderEpoch {
-      return fail(
-        wanted.currentLeaderEpoch < leaderEpoch ? .fencedLeaderEpoch : .unknownLeaderEpoch)
+      throw TopicRejection(
+        wanted.currentLeaderEpoch < leaderEpoch ? .fencedLeaderEpoch : .unknownLeaderEpoch, "")
     }
     guard broker.topics.phase == .ready,
       let ref = broker.topics.placement.place(topic.id, Int(at.partition)).slot,
       let entry = broker.scoreboard.entry(ref), !entry.isOffline
-    else { return fail(.leaderNotAvailable) }
-    func found(_ offset: Int64, timestampMs: Int64 = -1) {
-      then(
-        Answer(
-          partitionIndex: at.partition, timestamp: timestampMs, offset: offset,
-          leaderEpoch: offset < 0 || context.version < 4 ? -1 : leaderEpoch))
-    }
+    else { throw TopicRejection(.leaderNotAvailable, "") }
     let end =
       request.replicaId >= 0
       ? entry.logEndOffset
       : request.isolationLevel == readCommitted ? entry.lastStableOffset : entry.highWatermark
-    switch wanted.timestamp {
-    case latest: found(end)
-    case earliest: found(entry.logStartOffset)
-    case earliestLocal where context.version >= 8: found(entry.logStartOffset)
-    case latestTiered where context.version >= 9: found(-1)
-    case maxTimestamp where context.version >= 7:
-      broker.logs.lookUpMaxTimestamp(ref) { answer in
-        switch answer {
-        case .found(let offset, let timestampMs):
-          offset < end ? found(offset, timestampMs: timestampMs) : found(-1)
-        case .refused(let error): fail(error)
-        case .lost: fail(.leaderNotAvailable)
-        }
+    return Target(
+      partition: at.partition, ref: ref, entry: entry, end: end,
+      leaderEpoch: context.version < 4 ? -1 : leaderEpoch)
+  }
+
+  private static func findNewest(
+    _ target: Target, _ broker: Broker, _ then: @escaping (Answer) -> Void
+  ) {
+    broker.logs.lookUpMaxTimestamp(target.ref) { answer in
+      switch answer {
+      case .found(let offset, let timestampMs):
+        then(
+          offset < target.end
+            ? target.found(offset, timestampMs: timestampMs) : target.found(-1))
+      case .refused(let error): then(target.failed(error))
+      case .lost: then(target.failed(.leaderNotAvailable))
       }
-    case 0...:
-      broker.reads.add { [unowned broker] done in
-        TimestampSearch.find(
-          wanted.timestamp, ref, from: entry.logStartOffset, to: end, broker
-        ) { result in
-          switch result {
-          case .found(let record):
-            found(record?.offset ?? -1, timestampMs: record?.timestampMs ?? -1)
-          case .failed(let error): fail(error)
-          }
-          done()
+    }
+  }
+
+  private static func search(
+    _ timestampMs: Int64, _ target: Target, _ broker: Broker, _ then: @escaping (Answer) -> Void
+  ) {
+    broker.reads.add { [unowned broker] done in
+      TimestampSearch.find(
+        timestampMs, target.ref, from: target.entry.logStartOffset, to: target.end, broker
+      ) { result in
+        switch result {
+        case .found(let record):
+          then(target.found(record?.offset ?? -1, timestampMs: record?.timestampMs ?? -1))
+        case .failed(let error): then(target.failed(error))
         }
+        done()
       }
-    default: fail(context.version < 7 ? .unsupportedForMessageFormat : .unsupportedVersion)
     }
   }
 }

@@ -40,6 +40,9 @@ final class SQLiteConnection {
     return SQLiteStatement(statement, of: self, sql)
   }
 
+  /// BEGIN was not followed by COMMIT or ROLLBACK yet.
+  var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
+
   /// Rows that the last statement changed.
   var changedRows: Int { Int(sqlite3_changes(handle)) }
 

@@ -77,8 +77,8 @@ final class SQLiteStore: MetadataStore {
         for change in changes { try make(change) }
         try connection.execute("COMMIT")
       } catch {
-        // A failed COMMIT may have rolled back already; the first error is the one that counts.
-        do { try connection.execute("ROLLBACK") } catch { _ = error }
+        // Some failures of a COMMIT have rolled back already.
+        if connection.isInTransaction { try connection.execute("ROLLBACK") }
         throw error
       }
     } catch {
