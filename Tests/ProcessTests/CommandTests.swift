@@ -184,6 +184,16 @@ import Testing
 
   // MARK: Groups
 
+  /// How many requests the coordinator has been asked.
+  private func coordinatorRequests() throws -> Int {
+    let finished = try Running(["status", "--json", "--runtime-directory", broker.runtimePath])
+      .finish()
+    let json = try #require(
+      try JSONSerialization.jsonObject(with: Data(finished.output)) as? [[String: Any]])
+    let coordinator = json.first { $0["name"] as? String == "sluice-coordinator@1" }
+    return (coordinator?["counters"] as? [String: Int])?["requests"] ?? 0
+  }
+
   @Test func aGroupCommitsWhatWasPrinted() throws {
     _ = try client.succeed("topics", "create", topic, "-p", "2")
     _ = try client.succeed("produce", topic, input: (0..<100).map { "\($0)\n" }.joined())
@@ -210,6 +220,24 @@ import Testing
     // it not committed, it would read everything again.
     _ = try client.succeed("produce", topic, input: "4\n")
     #expect(try consumed("--group", group).text == "4\n")
+  }
+
+  /// A member that died without a word keeps the group waiting; Ctrl-C must not.
+  @Test func ctrlCWhileTheGroupRebalances() throws {
+    _ = try client.succeed("produce", topic, input: "1\n")
+    let words = ["consume", topic, "--group", "g-\(topic)", "--from-beginning"]
+    let dead = try client.start(words)
+    try eventually("a record") { dead.output == Array("1\n".utf8) }
+    dead.send(SIGSTOP)
+    let before = try coordinatorRequests()
+    let waiting = try client.start(words)
+    // It asks for the group's coordinator and the topic, joins for a member id, and joins.
+    try eventually("the second member's requests") { try coordinatorRequests() >= before + 4 }
+    waiting.send(SIGINT)
+    let finished = try waiting.finish()
+    #expect(finished.status == 0, "\(finished.complaints)")
+    #expect(finished.output.isEmpty)
+    dead.send(SIGKILL)
   }
 
   @Test func twoMembersShareATopic() throws {

@@ -56,6 +56,9 @@ final class GroupConsumer {
         }
       }
     } catch {
+      // An answer may still be on its way on the old connection.
+      coordinator = nil
+      cluster.reset()
       leave()
       if case .interrupted = error { return }
       throw error
@@ -79,7 +82,9 @@ final class GroupConsumer {
       let answer = try connection().request(request, highest: 2)
       try answer.errorCode.require("group \(group)")
     } catch {
-      if error.code != .unknownMemberId { StandardError.line("sluice: leaving: \(error)") }
+      if error.code != .unknownMemberId {
+        StandardError.line("sluice: leaving group \(group): \(error)")
+      }
     }
   }
 
