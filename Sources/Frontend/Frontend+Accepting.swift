@@ -19,8 +19,9 @@ final class Listener {
 }
 
 extension Frontend {
-  /// Connections that one event may bring, so that those that are there get their turn.
-  private static var acceptsPerEvent: Int { 64 }
+  /// Connections that one event may bring, so that those that are there, and other frontends, get
+  /// their turn.
+  private static var acceptsPerEvent: Int { 8 }
 
   func add(listener name: String, _ socket: consuming OwnedFD) throws(Errno) {
     try Socket.setNonBlocking(socket)

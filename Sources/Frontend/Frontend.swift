@@ -2,8 +2,8 @@
 // returns the responses in order. This file holds its state and says what happens on which event;
 // the extensions do it, one file a subject.
 //
-// Within a round things are only gathered: entries for the logwriter, connections with something to
-// send. `roundEnded` sends them, so everything that happened in a round shares the cost.
+// Within a round, entries for the logwriter and connections with something to send are only gathered.
+// `roundEnded` sends them, so everything that happened in a round shares the cost.
 
 import DequeModule
 import IPC

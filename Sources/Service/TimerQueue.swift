@@ -7,14 +7,16 @@ public struct TimerID: Equatable, Sendable {
   let generation: UInt32
 }
 
-public struct TimerQueue<Source> {
-  private struct Entry {
-    var deadlineNs: UInt64
-    var slot: Int
-    var generation: UInt32
-  }
+/// A place in the heap. Not nested in the queue: it would be generic then, and every look at the heap,
+/// twice in each round of a loop, would go through tables and allocate.
+private struct TimerEntry {
+  var deadlineNs: UInt64
+  var slot: Int
+  var generation: UInt32
+}
 
-  private var heap: [Entry] = []
+public struct TimerQueue<Source> {
+  private var heap: [TimerEntry] = []
   private var generations: [UInt32] = []
   private var sources: [Source?] = []
   private var freeSlots: [Int] = []
@@ -34,7 +36,7 @@ public struct TimerQueue<Source> {
       sources.append(source)
       generations.append(0)
     }
-    heap.append(Entry(deadlineNs: deadlineNs, slot: slot, generation: generations[slot]))
+    heap.append(TimerEntry(deadlineNs: deadlineNs, slot: slot, generation: generations[slot]))
     siftUp(heap.count - 1)
     return TimerID(slot: slot, generation: generations[slot])
   }
@@ -52,6 +54,7 @@ public struct TimerQueue<Source> {
 
   /// Takes the next timer whose deadline is not after `nowNs`.
   public mutating func next(nowNs: UInt64) -> Source? {
+    if heap.isEmpty { return nil }
     dropCancelled()
     guard let top = heap.first, top.deadlineNs <= nowNs else { return nil }
     removeTop()
@@ -62,6 +65,7 @@ public struct TimerQueue<Source> {
 
   /// The time-out for a wait in ms, rounded up: -1 without timers.
   public mutating func timeoutMs(nowNs: UInt64) -> Int32 {
+    if heap.isEmpty { return -1 }
     dropCancelled()
     guard let top = heap.first else { return -1 }
     if top.deadlineNs <= nowNs { return 0 }
