@@ -43,8 +43,9 @@ enum DescribeConfigsApi {
         var answer = Answer(
           errorMessage: nil, resourceType: resource.resourceType,
           resourceName: resource.resourceName)
+        let keys = resource.configurationKeys.map { Set($0) }
         answer.configs = try configs(resource, request, broker).filter {
-          resource.configurationKeys?.contains($0.name) ?? true
+          keys?.contains($0.name) ?? true
         }
         return answer
       } catch {

@@ -6,6 +6,9 @@ final class ReadQueue {
   /// Where the next one is in `waiting`.
   private var next = 0
   private var running = 0
+  /// Work that is done at once must not start the next one from within itself: without a logwriter
+  /// that would be as deep as the queue is long.
+  private var isStarting = false
 
   private static let runningMax = 32
 
@@ -16,6 +19,9 @@ final class ReadQueue {
   }
 
   private func startNext() {
+    if isStarting { return }
+    isStarting = true
+    defer { isStarting = false }
     while running < Self.runningMax, next < waiting.count {
       let work = waiting[next]
       next += 1
