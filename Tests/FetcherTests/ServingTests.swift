@@ -234,6 +234,20 @@ func request(
     try family.stop()
   }
 
+  @Test func nobodyNeedsMorePartitionsThanThereCanBe() throws {
+    var fetch = request([0], version: 12)
+    let partition = fetch.topics[0].partitions[0]
+    for (count, isRead) in [
+      (FetchRequestReading.partitionsMax, true), (FetchRequestReading.partitionsMax + 1, false),
+    ] {
+      fetch.topics[0].partitions = Array(repeating: partition, count: count)
+      var writer = WireWriter()
+      try writer.writeRequest(fetch, version: 12, correlationId: 1, clientId: nil)
+      let frame = Array(writer.bytes.dropFirst(4))
+      #expect(((try? FetchRequestReading.head(frame)) != nil) == isRead)
+    }
+  }
+
   @Test func nonsenseClosesTheConnection() throws {
     let (family, segment) = try family([100])
     for frame: [UInt8] in [

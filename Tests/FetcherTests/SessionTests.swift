@@ -90,6 +90,7 @@ private final class Sessions {
 
   var count: Int { sessions.count }
   var evictions: UInt64 { sessions.evictions }
+  var partitionCount: Int { sessions.partitionCount }
 
   func session(_ id: Int32) -> FetchSession? { sessions.session(id) }
 
@@ -191,6 +192,31 @@ struct FetchSessionsTests {
     #expect(sessions.evictions == 2)
     let none = Sessions(capacity: 0, instance: 1)
     #expect(none.create(partitions(1), client: 0, nowNs: 0) == nil)
+  }
+
+  @Test func whatIsTooMuchIsNotKept() throws {
+    let sessions = Sessions(capacity: 1000, instance: 1)
+    let long = partitions(1)
+    let place = long.place(of: FetchTopic(id: .zero, name: String(repeating: "x", count: 250)))
+    #expect(place == 1)
+    #expect(sessions.create(long, client: 0, nowNs: 0) == nil)
+    // Sessions that grow are counted, too.
+    let growing = partitions(1)
+    let session = try #require(sessions.create(growing, client: 0, nowNs: 0))
+    for number in 0..<10 as Range<Int32> {
+      growing.put(
+        FetchTarget(
+          topic: 0, partition: number, fetchOffset: 0, maxBytes: 1, currentLeaderEpoch: -1,
+          lastFetchedEpoch: -1))
+    }
+    #expect(sessions.proceed(session, client: 0, nowNs: 0))
+    #expect(sessions.partitionCount == 10)
+    let most = Int32(FetchRequestReading.partitionsMax)
+    let half = partitions(most / 2)
+    for _ in 0..<15 { #expect(sessions.create(half, client: 0, nowNs: 0) != nil) }
+    #expect(sessions.create(half, client: 0, nowNs: 0) == nil)
+    #expect(sessions.create(partitions(100), client: 0, nowNs: 0) != nil)
+    #expect(sessions.partitionCount == 15 * Int(most) / 2 + 110)
   }
 
   @Test func idsOfFetchersDiffer() throws {

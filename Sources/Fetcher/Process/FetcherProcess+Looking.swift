@@ -44,6 +44,7 @@ extension FetcherProcess {
       if target.topic != topic {
         topic = target.topic
         image = lookUp(fetch.partitions, topic)
+        if case .known = image {} else { summary.lacksImage = true }
       }
       let found = look(client, fetch, place, image, limit)
       fetch.partitions.targets[Int(place)].found = found

@@ -16,6 +16,8 @@ final class FetchPartitions {
   private(set) var topics: [FetchTopic] = []
   var targets: [FetchTarget] = []
   private(set) var count = 0
+  /// A topic was named that cannot exist, at a length that nobody should have to remember.
+  private(set) var hasOverlongName = false
   /// The first target; -1 when there is none.
   private(set) var first: Int32 = -1
   private var last: Int32 = -1
@@ -34,6 +36,7 @@ final class FetchPartitions {
   /// The topic's place in `topics`, where it is put if it is new. It stays there while it has targets.
   func place(of topic: FetchTopic) -> Int32 {
     if let place = known(topic) { return place }
+    if topic.name.utf8.count > TopicName.maxLength { hasOverlongName = true }
     let place: Int32
     if let reused = freeTopics.popLast() {
       place = reused

@@ -1,6 +1,7 @@
 // Taking a Fetch frame apart. The frame is walked twice: first to see that all of it can be read,
 // then to take its partitions over, so that a broken request changes no session.
 
+import IPC
 import KafkaProtocol
 import Model
 
@@ -30,6 +31,9 @@ struct FetchRefusal: Error {
 }
 
 enum FetchRequestReading {
+  /// A broker cannot have more, so that nobody needs to ask for more.
+  static let partitionsMax = ScoreboardLayout.capacity
+
   /// Reads the head and checks that the whole frame can be read.
   static func head(_ frame: [UInt8]) throws(FetchRefusal) -> FetchHead {
     do throws(WireError) {
@@ -40,7 +44,14 @@ enum FetchRequestReading {
       var walker = try FetchRequestWalker(
         reading: WireReader(frame.span.bytes, from: request.bodyOffset),
         version: request.apiVersion)
-      while try walker.next() != nil {}
+      var partitions = 0
+      while let item = try walker.next() {
+        guard case .fetchPartition = item else { continue }
+        partitions += 1
+        if partitions > partitionsMax {
+          throw WireError(.countExceedsBytes, "partitions", at: walker.reader.offset)
+        }
+      }
       return FetchHead(
         version: request.apiVersion, correlationId: request.correlationId,
         replicaId: request.apiVersion >= 15 ? walker.replicaState.replicaId : walker.replicaId,

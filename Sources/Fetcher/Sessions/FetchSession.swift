@@ -9,6 +9,8 @@ final class FetchSession {
   let partitions: FetchPartitions
   let createdNs: UInt64
   var lastUsedNs: UInt64
+  /// Partitions that the cache has counted.
+  var countedPartitions = 0
   /// The client that used it last.
   var client: Int32
 

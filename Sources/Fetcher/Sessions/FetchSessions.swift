@@ -25,7 +25,12 @@ struct FetchSessions {
   private var sessions: [Int32: FetchSession] = [:]
   private(set) var evictions: UInt64 = 0
 
+  /// Partitions of all sessions together.
+  private(set) var partitionCount = 0
+
   static let evictionNs: UInt64 = 120_000_000_000
+  /// Most partitions that all sessions together may have: a bound for memory.
+  static let partitionsMax = 1 << 20
 
   init(capacity: Int, instance: UInt32) {
     self.capacity = capacity
@@ -39,7 +44,7 @@ struct FetchSessions {
   /// Judges a request. A full one closes the session that it names.
   mutating func judge(_ head: FetchHead) -> SessionVerdict {
     if head.isFull {
-      if head.sessionId != 0 { sessions[head.sessionId] = nil }
+      if head.sessionId != 0 { remove(head.sessionId) }
       return head.sessionEpoch == 0 ? .wantsSession : .sessionless
     }
     guard let session = sessions[head.sessionId] else { return .refused(.fetchSessionIdNotFound) }
@@ -51,10 +56,11 @@ struct FetchSessions {
   }
 
   /// Moves a session on, after the changes of a request were taken over.
-  /// - Returns: false when nothing is left in it: it is closed.
+  /// - Returns: false when nothing is left in it, or more than can be kept: it is closed.
   mutating func proceed(_ session: FetchSession, client: Int32, nowNs: UInt64) -> Bool {
-    if session.partitions.isEmpty {
-      sessions[session.id] = nil
+    count(session)
+    if session.partitions.isEmpty || !isKeepable(session.partitions, more: 0) {
+      remove(session.id)
       return false
     }
     session.lastUsedNs = nowNs
@@ -67,13 +73,28 @@ struct FetchSessions {
   mutating func create(_ partitions: FetchPartitions, client: Int32, nowNs: UInt64)
     -> FetchSession?
   {
+    guard isKeepable(partitions, more: partitions.count) else { return nil }
     guard sessions.count < capacity || evict(for: partitions.count, nowNs) else { return nil }
     let session = FetchSession(id: newId(), partitions: partitions, client: client, nowNs: nowNs)
     sessions[session.id] = session
+    count(session)
     return session
   }
 
-  mutating func remove(_ id: Int32) { sessions[id] = nil }
+  mutating func remove(_ id: Int32) {
+    guard let session = sessions.removeValue(forKey: id) else { return }
+    partitionCount -= session.countedPartitions
+  }
+
+  private mutating func count(_ session: FetchSession) {
+    partitionCount += session.partitions.count - session.countedPartitions
+    session.countedPartitions = session.partitions.count
+  }
+
+  private func isKeepable(_ partitions: FetchPartitions, more: Int) -> Bool {
+    !partitions.hasOverlongName && partitionCount + more <= Self.partitionsMax
+      && partitions.count <= FetchRequestReading.partitionsMax
+  }
 
   private mutating func evict(for size: Int, _ nowNs: UInt64) -> Bool {
     guard let stalest = sessions.values.min(by: { $0.lastUsedNs < $1.lastUsedNs }) else {
@@ -89,7 +110,7 @@ struct FetchSessions {
       if let smallest = victim, size < smallest.partitions.count { victim = nil }
     }
     guard let victim else { return false }
-    sessions[victim.id] = nil
+    remove(victim.id)
     evictions += 1
     return true
   }
