@@ -15,6 +15,7 @@ final class FakeLogWriter {
     var bytes: [UInt8] = []
     var startOffset: Int64 = 0
     var endOffset: Int64 = 0
+    var leaderEpoch: Int32 = 0
   }
 
   /// By slot.
@@ -43,7 +44,7 @@ final class FakeLogWriter {
     guard ref.generation == generation, let log = logs[ref.slot] else { return nil }
     return ScoreboardEntry(
       generation: generation, logStartOffset: log.startOffset, logEndOffset: log.endOffset,
-      highWatermark: log.endOffset, lastStableOffset: log.endOffset, leaderEpoch: 0,
+      highWatermark: log.endOffset, lastStableOffset: log.endOffset, leaderEpoch: log.leaderEpoch,
       isOffline: false, segmentBaseOffset: 0, segmentPosition: Int64(log.bytes.count))
   }
 
@@ -97,8 +98,8 @@ final class FakeLogWriter {
   }
 
   /// Adds a log that nobody asked for, as found on disk.
-  func addLog(_ name: PartitionName) {
-    logs[nextSlot] = Log(name: name, config: LogConfig(), slot: nextSlot)
+  func addLog(_ name: PartitionName, leaderEpoch: Int32 = 0) {
+    logs[nextSlot] = Log(name: name, config: LogConfig(), slot: nextSlot, leaderEpoch: leaderEpoch)
     nextSlot += 1
   }
 

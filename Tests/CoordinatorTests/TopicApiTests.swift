@@ -315,6 +315,19 @@ import Testing
     #expect(logWriter.logs.isEmpty)
   }
 
+  @Test func anAdoptedLogGoesOnUnderItsLeaderEpoch() throws {
+    let directory = TemporaryDirectory.make()
+    let logWriter = FakeLogWriter()
+    let id = UUID128(high: 4, low: 4)
+    logWriter.addLog(.init(topic: "from-kafka", partition: 0, topicId: id), leaderEpoch: 7)
+    logWriter.addLog(.init(topic: "from-kafka", partition: 1, topicId: id))
+    let world = try FakeWorld(store: try SQLiteStore(directory: directory), logWriter: logWriter)
+    #expect(world.images.last?.topics.first?.partitions.map(\.leaderEpoch) == [7, 0])
+    let metadata = try world.ask(MetadataRequest(topics: nil), version: 9)
+    #expect(metadata.topics[0].partitions.map(\.leaderEpoch) == [7, 0])
+    #expect(world.broker.topics.state.topic(id: id)?.leaderEpochs == [7, 0])
+  }
+
   @Test func aPartitionOfAnotherTopicsIdIsOffline() throws {
     let world = try FakeWorld(connect: false)
     world.logWriter.addLog(.init(topic: "a", partition: 0, topicId: UUID128(high: 5, low: 5)))

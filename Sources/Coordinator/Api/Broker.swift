@@ -40,7 +40,7 @@ final class Broker {
     logs = LogConversation(world)
     topics = TopicKeeper(
       metadata: metadata, configs: TopicConfigs(configuration), logs: logs, images: world,
-      timers: world, log: log)
+      scoreboard: world, timers: world, log: log)
     groups = GroupCoordinator(
       settings: GroupSettings(configuration), topics: topics, logs: logs, scoreboard: world,
       timers: world, clock: world, replies: world, log: log)

@@ -31,6 +31,7 @@ final class TopicKeeper {
   let configs: TopicConfigs
   private let logs: LogConversation
   private unowned let images: any ImagePort
+  private unowned let scoreboard: any ScoreboardPort
   private unowned let timers: any TimerPort
   private let log: Log
   private(set) var placement = Placement()
@@ -53,12 +54,13 @@ final class TopicKeeper {
 
   init(
     metadata: MetadataLog, configs: TopicConfigs, logs: LogConversation, images: any ImagePort,
-    timers: any TimerPort, log: Log
+    scoreboard: any ScoreboardPort, timers: any TimerPort, log: Log
   ) {
     self.metadata = metadata
     self.configs = configs
     self.logs = logs
     self.images = images
+    self.scoreboard = scoreboard
     self.timers = timers
     self.log = log
   }
@@ -106,6 +108,7 @@ final class TopicKeeper {
       return
     }
     report(partition)
+    takeOverLeaderEpochs([topic])
     publish([topic])
     settle()
   }
@@ -161,10 +164,34 @@ final class TopicKeeper {
 
   private func becomeReady() {
     phase = .ready
+    takeOverLeaderEpochs(state.topicsInOrder)
     epoch += 1
     images.publish(snapshot)
     settle()
     whenReady()
+  }
+
+  /// A log that was written under a later leader epoch than we know, by Kafka or before our metadata
+  /// were lost, goes on under that epoch: epochs in a log never go back.
+  private func takeOverLeaderEpochs(_ topics: [Topic]) {
+    var changed: [Topic] = []
+    for topic in topics {
+      var leaderEpochs = topic.leaderEpochs
+      for (partition, known) in topic.leaderEpochs.enumerated() {
+        guard let ref = placement.place(topic.id, partition).slot,
+          let entry = scoreboard.entry(ref), entry.leaderEpoch > known
+        else { continue }
+        leaderEpochs[partition] = entry.leaderEpoch
+      }
+      if leaderEpochs == topic.leaderEpochs { continue }
+      var later = topic
+      later.leaderEpochs = leaderEpochs
+      changed.append(later)
+    }
+    if changed.isEmpty { return }
+    metadata.commit(changed.map { .topic($0) }) { error in
+      if let error { log.error("leader epochs cannot be recorded: \(error)") }
+    }
   }
 
   // MARK: - Topics come, grow and go
