@@ -79,6 +79,7 @@ install:
 	@test -x $(BUILD)/sluice || { echo 'install: nothing is built yet: make build'; exit 1; }
 	@install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(libexecdir) $(docdir) \
 	  $(unitdir)/sluice-.service.d $(PREFIX)/lib/sysusers.d $(PREFIX)/lib/tmpfiles.d \
+	  $(PREFIX)/lib/systemd/catalog \
 	  $(SYSCONFDIR)/sluice)
 	@install $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin
 	@install $(addprefix $(BUILD)/sluice-,$(daemons)) $(DESTDIR)$(libexecdir)
@@ -88,6 +89,7 @@ install:
 	done
 	@install -m 644 systemd/sluice.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/sluice.conf
 	@install -m 644 systemd/sluice.tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/sluice.conf
+	@install -m 644 systemd/sluice.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog
 	@install -m 644 docs/operations.md $(DESTDIR)$(docdir)
 	@test -e $(DESTDIR)$(SYSCONFDIR)/sluice/server.properties || \
 	  install -m 644 systemd/server.properties $(DESTDIR)$(SYSCONFDIR)/sluice

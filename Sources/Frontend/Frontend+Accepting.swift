@@ -38,7 +38,6 @@ extension Frontend {
       return "\(listener.name) on \(address?.description ?? "?")"
     }
     let status = "serving \(names.joined(separator: ", "))"
-    log.info("\(status)")
     environment.ready(status)
   }
 

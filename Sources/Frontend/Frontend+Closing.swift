@@ -47,13 +47,16 @@ extension Frontend {
       schedule(.suppressedLines, afterMs: LogLimiter.windowMs, .suppressedLines)
       return
     }
-    log.warning("\(line())\(suppressed > 0 ? " (and \(suppressed) more like this)" : "")")
+    log.event(
+      .clientRefused, "\(line())\(suppressed > 0 ? " (and \(suppressed) more like this)" : "")",
+      metadata: ["rule": "\(rule)"])
   }
 
   func tellSuppressed() {
     timers.remove(.suppressedLines)
     for (rule, count) in logLimiter.takeSuppressed(nowNs: loop.nowNs) {
-      log.warning("\(count) more: \(rule.rawValue)")
+      log.event(
+        .clientRefused, "\(count) more: \(rule.rawValue)", metadata: ["rule": "\(rule)"])
     }
   }
 }

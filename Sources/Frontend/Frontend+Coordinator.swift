@@ -78,7 +78,8 @@ extension Frontend {
   }
 
   private func coordinatorLost(_ error: ChannelError) {
-    log.warning("the coordinator is gone (\(error)); its requests wait for the next one")
+    log.event(
+      .siblingLost, "the coordinator is gone (\(error)); its requests wait for the next one")
     coordinatorLostNs = loop.nowNs
     for connection in connections.all where connection.forwarded != nil {
       connection.forwarded?.losses += 1

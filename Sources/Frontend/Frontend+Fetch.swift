@@ -132,7 +132,8 @@ extension Frontend {
       }
     }
     if !isStopping {
-      log.warning(
+      log.event(
+        .siblingLost,
         "fetcher \(fetcher.instance) is gone (\(error)); \(reassigned) connections go to another, \(torn) had part of a response and are closed"
       )
     }

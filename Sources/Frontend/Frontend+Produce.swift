@@ -111,7 +111,7 @@ extension Frontend {
       fail(.sibling("the logwriter: \(error)"))
       return
     }
-    log.warning("the logwriter is gone; produce requests wait for the next one")
+    log.event(.siblingLost, "the logwriter is gone; produce requests wait for the next one")
     scoreboard = nil
     for entry in produce.queue.lost() { failed(entry, .notLeaderOrFollower) }
     if produce.queue.heldCount > 0 { scheduleOverdueCheck() }

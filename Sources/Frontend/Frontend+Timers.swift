@@ -94,7 +94,6 @@ extension Frontend {
   func beginStop() {
     isStopping = true
     environment.stopping()
-    log.info("stopping")
     unwatchListeners()
     for connection in connections.all { adjustInterest(connection) }
     loop.schedule(afterMs: Self.stopMsOthers, .stopOverdue(patient: true))

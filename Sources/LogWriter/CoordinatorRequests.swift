@@ -26,7 +26,7 @@ extension LogWriter {
         do throws(ChannelError) { try answer(message, peer) } catch { peer.channel.abort() }
       }
     } catch {
-      context.log.notice("the coordinator is gone: \(error.reason)")
+      context.log.event(.siblingLost, "the coordinator is gone: \(error.reason)")
       peer.channel.close()
       coordinators[number] = nil
     }

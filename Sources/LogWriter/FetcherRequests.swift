@@ -22,7 +22,7 @@ extension LogWriter {
         }
       }
     } catch {
-      context.log.notice("fetcher \(peer.instance) is gone: \(error.reason)")
+      context.log.event(.siblingLost, "fetcher \(peer.instance) is gone: \(error.reason)")
       peer.channel.close()
       fetchers[number] = nil
     }

@@ -63,7 +63,7 @@ final class LogStore {
 
   private func takeIn(_ directory: LogDirectory) {
     for (partition, error) in directory.refused {
-      log.error("partition \(partition) cannot be used: \(error)")
+      tell(.partitionOffline, partition, "a partition cannot be used: \(error)")
     }
     for partitionLog in directory.logs.values {
       if partitionLog.needsRecovery {
@@ -196,6 +196,12 @@ final class LogStore {
     return made
   }
 
+  private func tell(_ kind: EventKind, _ partition: TopicPartition, _ message: String) {
+    log.event(
+      kind, "\(message)",
+      metadata: ["topic": "\(partition.topic)", "partition": "\(partition.partition)"])
+  }
+
   // MARK: Recovery
 
   /// Recovers the next log that needs it and gives it a slot.
@@ -205,10 +211,12 @@ final class LogStore {
     do throws(StorageError) {
       let report = try next.recover(nowMs: Clock.wallMs())
       if report.defect != nil || report.lostRecoveryPoint != nil {
-        log.warning("recovered partition \(next.partition): \(report)")
+        tell(.partitionRecovered, next.partition, "recovered a partition: \(report)")
       }
       assignSlot(next)
-    } catch { log.error("partition \(next.partition) is offline: \(error)") }
+    } catch {
+      tell(.partitionOffline, next.partition, "a partition is offline: \(error)")
+    }
     return state(of: next)
   }
 
@@ -226,7 +234,9 @@ final class LogStore {
     let nowNs = Clock.monotonicNs()
     if failed.isOffline || nowNs - toldOfRefusalNs < 10_000_000_000 { return }
     toldOfRefusalNs = nowNs
-    log.error("partition \(failed.partition) refuses records, others may too: \(error)")
+    tell(
+      .appendRefused, failed.partition,
+      "a partition refuses records, others may too: \(error)")
   }
 
   /// Removes some files of deleted partitions.
@@ -288,7 +298,9 @@ final class LogStore {
   func takeFailed() -> [PartitionState] {
     environment.takeFailed().map { failed in
       if let failure = failed.failure {
-        log.error("partition \(failed.partition) is offline: \(failure)")
+        tell(
+          .partitionOffline, failed.partition,
+          "a partition is offline: \(failure)")
       }
       if let slot = slotByPartition[failed.partition] { markChanged(slot) }
       return state(of: failed)

@@ -186,7 +186,7 @@ final class LogWriter: EventHandler {
 
   private func dropFrontend(_ number: Int, _ reason: String) {
     guard let peer = frontends[number] else { return }
-    context.log.notice("frontend \(peer.instance) is gone: \(reason)")
+    context.log.event(.siblingLost, "frontend \(peer.instance) is gone: \(reason)")
     round.forget(frontend: number)
     peer.channel.close()
     frontends[number] = nil

@@ -32,7 +32,7 @@ public final class ServiceContext {
     runtimeDirectory = options.runtimeDirectory
     peers = try PeerPolicy(options: options.peers)
     configuration = try .load(path: options.configFile, overrides: options.overrides)
-    log = .standardError(processName: "sluice-\(role)@\(options.instance)")
+    log = .process(name: "sluice-\(role)@\(options.instance)")
     sockets = try InheritedSockets()
     descriptorsMax = CurrentProcess.raiseDescriptorLimit()
   }
@@ -41,13 +41,19 @@ public final class ServiceContext {
   public func socketPath(_ name: String) -> String { "\(runtimeDirectory)/\(name)" }
 
   /// Tells the supervisor that this process serves now (READY=1, sd_notify(3)).
-  public func notifyReady(status: String) { sd_notify(0, "READY=1\nSTATUS=\(status)") }
+  public func notifyReady(status: String) {
+    log.event(.ready, "ready: \(status)")
+    sd_notify(0, "READY=1\nSTATUS=\(status)")
+  }
 
   /// Tells the supervisor in one line what this process is doing.
   public func notifyStatus(_ status: String) { sd_notify(0, "STATUS=\(status)") }
 
   /// Tells the supervisor that this process has begun to stop.
-  public func notifyStopping() { sd_notify(0, "STOPPING=1") }
+  public func notifyStopping() {
+    log.event(.stopping, "stopping")
+    sd_notify(0, "STOPPING=1")
+  }
 
   /// What this process tells about itself.
   public func statistics(_ counters: [ProcessStatistics.Counter]) -> ProcessStatistics {
@@ -76,9 +82,9 @@ public enum ServiceMain {
         exit(0)
       }
     } catch {
-      Log.standardError(processName: "sluice-\(role)").critical("\(error)")
+      Log.process(name: "sluice-\(role)").event(error.kind, "\(error)")
       // `systemctl status` shows it after the end, too.
-      sd_notify(0, "STATUS=\(StandardErrorHandler.printable(error.description))")
+      sd_notify(0, "STATUS=\(LogText.printable(error.description))")
       exit(error.exitCode)
     }
   }

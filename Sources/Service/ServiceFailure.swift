@@ -22,6 +22,15 @@ public enum ServiceFailure: Error, CustomStringConvertible {
     }
   }
 
+  /// What the journal calls it.
+  var kind: EventKind {
+    switch self {
+    case .configuration: .configurationRefused
+    case .system: .systemRefused
+    case .sibling: .siblingViolation
+    }
+  }
+
   public var description: String {
     switch self {
     case .configuration(let line), .system(let line), .sibling(let line): line

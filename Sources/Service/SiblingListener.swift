@@ -89,6 +89,9 @@ public final class SiblingListener<Handler: EventHandler> {
   }
 
   private func refused(_ peer: PeerCredentials, _ why: String) {
-    log.warning("refused a connection from process \(peer.pid) of user \(peer.uid): \(why)")
+    log.event(
+      .peerRefused,
+      "refused a connection: \(why)",
+      metadata: ["peerPid": "\(peer.pid)", "peerUid": "\(peer.uid)"])
   }
 }

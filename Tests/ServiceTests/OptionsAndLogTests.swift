@@ -49,7 +49,7 @@ struct LogLineTests {
     ("abc\u{202E}def", "abc?def"), ("\r\n", "??"),
   ])
   func clientsCannotForgeLines(text: String, printed: String) {
-    #expect(StandardErrorHandler.printable(text) == printed)
+    #expect(LogText.printable(text) == printed)
   }
 
   @Test(arguments: [
@@ -57,6 +57,6 @@ struct LogLineTests {
     ("k=v", "\"k=v\""), ("a\\ b", "\"a\\\\ b\""), ("127.0.0.1:9", "127.0.0.1:9"),
   ])
   func valuesCannotForgeFields(value: String, printed: String) {
-    #expect(StandardErrorHandler.quoted(value) == printed)
+    #expect(LogText.quoted(value) == printed)
   }
 }

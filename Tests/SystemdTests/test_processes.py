@@ -2,6 +2,7 @@
 every process has the same skeleton."""
 
 import os
+import re
 
 import pytest
 
@@ -122,10 +123,11 @@ def test_users_speak_for_their_roles_only(box, role, user, admitted):
         return
     assert greet(box, role, user).stdout == "closed\n"
     number = box.run("id", "-u", user).stdout.strip()
-    line = (f"of user {number}: this user may not connect to a logwriter" if user in (
-        "daemon", "sluice-logwriter") else
-        f"of user {number}: this user may not speak as a {role}")
-    eventually(lambda: line in box.journal(UNIT), "a line about the refusal")
+    stranger = user in ("daemon", "sluice-logwriter")
+    line = (f"refused a connection: this user may not "
+            f"{'connect to a logwriter' if stranger else f'speak as a {role}'}")
+    eventually(lambda: re.search(f"{line} .*peerUid={number}$", box.journal(UNIT), re.M),
+               "a line about the refusal")
 
 
 def test_others_cannot_open_the_socket(box):

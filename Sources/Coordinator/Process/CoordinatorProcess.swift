@@ -136,7 +136,7 @@ final class CoordinatorProcess: EventHandler {
         try take(message, &descriptors)
       }
     } catch {
-      context.log.warning("the logwriter is gone: \(error)")
+      context.log.event(.siblingLost, "the logwriter is gone: \(error)")
       peers.status.lost(Peers.logWriterNumber)
       broker?.topics.logWriterLost()
       broker?.logs.lost()
@@ -170,12 +170,7 @@ final class CoordinatorProcess: EventHandler {
     isReady = true
     let state = broker.topics.state
     context.notifyReady(status: "\(state.topicCount) topics, \(state.partitionCount) partitions")
-    context.log.info(
-      "ready",
-      metadata: [
-        "topics": "\(state.topicCount)", "partitions": "\(state.partitionCount)",
-        "cluster": "\(broker.clusterId)",
-      ])
+    context.log.info("serving a cluster", metadata: ["cluster": "\(broker.clusterId)"])
   }
 }
 

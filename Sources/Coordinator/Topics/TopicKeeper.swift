@@ -283,8 +283,8 @@ final class TopicKeeper {
   private func report(_ state: PartitionState) {
     // One that is being recovered is reported again when it is open.
     if state.error == .none || state.error == .leaderNotAvailable { return }
-    log.error(
-      "a partition cannot be used: \(state.error) \(state.detail)",
+    log.event(
+      .partitionOffline, "a partition cannot be used: \(state.error) \(state.detail)",
       metadata: ["topic": "\(state.name.topic)", "partition": "\(state.name.partition)"])
   }
 

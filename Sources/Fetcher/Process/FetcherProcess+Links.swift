@@ -27,7 +27,7 @@ extension FetcherProcess {
         try heard(message, &descriptors)
       }
     } catch {
-      log.warning("lost the logwriter: \(error)")
+      log.event(.siblingLost, "lost the logwriter: \(error)")
       // Nobody will answer what was asked; who waits asks again when there is a new scoreboard.
       segmentRequests.removeAll()
       for case let client? in clients { client.fetch?.opening = 0 }
@@ -37,7 +37,7 @@ extension FetcherProcess {
   func coordinatorReady(_ readiness: Readiness) {
     do throws(ChannelError) {
       try coordinator.ready(readiness) { message, _ throws(MessageError) in heard(message) }
-    } catch { log.warning("lost the coordinator: \(error)") }
+    } catch { log.event(.siblingLost, "lost the coordinator: \(error)") }
   }
 
   /// Reads what the coordinator has sent by now: whoever was told of a topic may use it at once.
@@ -46,7 +46,7 @@ extension FetcherProcess {
     let before = counts.images
     do throws(ChannelError) {
       try coordinator.drain { message, _ throws(MessageError) in heard(message) }
-    } catch { log.warning("lost the coordinator: \(error)") }
+    } catch { log.event(.siblingLost, "lost the coordinator: \(error)") }
     return counts.images != before
   }
 

@@ -4,6 +4,7 @@ It boots in about half a second. Nothing of it outlives `close`, or the death of
 kernel ends the namespaces with their first process, and that one with its parent.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -64,7 +65,7 @@ class Box:
         self.console = self.directory / "console"
         self.holder = None
         self.pid = None
-        self.cursor = None
+        self.since = []
 
     def boot(self):
         self.cgroup.mkdir()
@@ -147,13 +148,19 @@ class Box:
     def journal(self, unit=None):
         """Messages of a unit since `mark_journal`, one per line; of everything without one."""
         chosen = ["-u", unit] if unit else []
-        since = ["--after-cursor", self.cursor] if self.cursor else []
-        return self.run("journalctl", "--no-pager", "-o", "cat", *since, *chosen).stdout
+        return self.run("journalctl", "--no-pager", "-o", "cat", *self.since, *chosen).stdout
+
+    def entries(self, *matches):
+        """Entries since `mark_journal` with all their fields."""
+        shown = self.run("journalctl", "-q", "--no-pager", "-o", "json", *self.since, *matches)
+        return [json.loads(line) for line in shown.stdout.splitlines()]
 
     def mark_journal(self):
         """What is in the journal now is of no interest any more."""
-        shown = self.run("journalctl", "--no-pager", "-q", "-n", "1", "--show-cursor").stdout
-        self.cursor = shown.partition("-- cursor: ")[2].strip()
+        # Not by cursor: together with a match that leaves out one entry too many.
+        last = self.run("journalctl", "-q", "--no-pager", "-n", "1", "-o", "json").stdout
+        microseconds = int(json.loads(last)["__REALTIME_TIMESTAMP"]) + 1
+        self.since = ["--since", f"@{microseconds // 1_000_000}.{microseconds % 1_000_000:06}"]
 
     def write(self, path, text):
         target = self.host_path(path)
