@@ -142,5 +142,27 @@ def test_one_more_frontend(box, broker, topic):
 
 def test_another_address(box, drop_in):
     drop_in("sluice-frontend.socket", "[Socket]\nListenStream=\nListenStream=127.0.0.1:9093\n")
-    box.systemctl("start", "sluice.target")
-    assert "127.0.0.1:9093" in box.show("sluice-frontend.socket", "Listen")
+    box.systemctl("start", "sluice.target", FRONTEND)
+    listed = box.run("sluice", "topics", "create", "-b", "127.0.0.1:9093", "elsewhere")
+    assert "elsewhere" in listed.stdout
+    assert "127.0.0.1:9093" in box.show(FRONTEND, "StatusText")
+    box.run("sluice", "topics", "delete", "-b", "127.0.0.1:9093", "elsewhere")
+
+
+def test_a_second_address(box, drop_in):
+    """As operations.md says: one more socket unit, named in the frontends' Sockets=."""
+    box.write("/etc/systemd/system/sluice-internal.socket", """
+[Socket]
+ListenStream=127.0.0.1:9094
+FileDescriptorName=INTERNAL
+Service=sluice-frontend@1.service
+""")
+    drop_in("sluice-frontend@.service", "[Service]\nSockets=sluice-internal.socket\n")
+    try:
+        box.systemctl("start", "sluice.target", FRONTEND)
+        for address in (BOOTSTRAP, "127.0.0.1:9094"):
+            assert address in box.show(FRONTEND, "StatusText")
+            box.run("sluice", "topics", "list", "-b", address)
+        box.systemctl("stop", "sluice.target", "sluice-internal.socket", FRONTEND)
+    finally:
+        box.host_path("/etc/systemd/system/sluice-internal.socket").unlink()
