@@ -149,8 +149,8 @@ private func apiVersions(_ correlationId: Int32, version: Int16 = 3) throws -> [
     var limits = Harness.limits()
     limits.slabBytes = 4 << 20
     let harness = try Harness(limits: limits)
-    // Half frames of two megabytes each: two of them take everything.
-    let half = [0, 0x1F, 0, 0, 0, 3, 0, 9] + [UInt8](repeating: 0, count: 100_000)
+    // Half frames of two megabytes each, more than half of which has come: two take everything.
+    let half = [0, 0x1F, 0, 0, 0, 3, 0, 9] + [UInt8](repeating: 0, count: 1_100_000)
     for _ in 0..<3 { try harness.client().send(half) }
     let other = try harness.client()
     try other.send(try apiVersions(1))
@@ -160,6 +160,18 @@ private func apiVersions(_ correlationId: Int32, version: Int16 = 3) throws -> [
     try harness.clients[1].abort()
     harness.clients.removeFirst(2)
     try harness.until("it is answered") { other.next() != nil }
+  }
+
+  @Test func whatIsMerelyAnnouncedTakesNoMemory() throws {
+    var limits = Harness.limits()
+    limits.slabBytes = 4 << 20
+    let harness = try Harness(limits: limits)
+    let start: [UInt8] = [0, 0x3F, 0, 0, 0, 3, 0, 9]
+    for _ in 0..<6 { try harness.client().send(start) }
+    try harness.rounds(20)
+    let other = try harness.client()
+    #expect(try harness.exchange(other, try apiVersions(1)).count > 10)
+    #expect(harness.frontend.counters.starved == 0)
   }
 
   @Test func oneClientCannotTakeTheWholeSlab() throws {

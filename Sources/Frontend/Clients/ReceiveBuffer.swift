@@ -4,7 +4,8 @@
 // Whole frames are served where they lie. Part of a frame stays where it is when the frame is large
 // and fits behind it, else it is copied once into a chunk of the frame's own size. Clients that send
 // large frames are asked for a whole number of frames as large as the last one, so that usually
-// nothing is left over at a chunk's end.
+// nothing is left over at a chunk's end. What a client merely announces is not set aside: a frame
+// larger than any it has sent before gets memory as its bytes come, doubling.
 
 import IPC
 
@@ -13,6 +14,8 @@ struct ReceiveBuffer {
   static let largeFrame = 16 << 10
   /// Memory is not taken on the mere expectation of a frame larger than this, bytes.
   static let expectedMax = 4 << 20
+  /// What a frame gets at once from a client that has not sent one as large before, bytes.
+  static let announcedMax = 256 << 10
   /// The most that one call receives, so that no client keeps the others waiting, bytes.
   static let receiveMax = 256 << 10
   private static let smallReceiveMax = 64 << 10
@@ -62,7 +65,7 @@ struct ReceiveBuffer {
     } else if count > 0 {
       return min(room, max(expected, ChunkPool.roomMin) - count)
     }
-    if needed > room { return 0 }
+    if needed > room { return min(room, Self.receiveMax) }
     if expected > Self.expectedMax {
       return min(needed > 0 ? needed : min(room, ChunkPool.roomMin), Self.receiveMax)
     }
@@ -105,7 +108,7 @@ struct ReceiveBuffer {
       discard(&pool)
       return 0
     }
-    let wanted = isWaiting || count < Self.prefixSize ? count : max(count, frameSize(pool))
+    let wanted = isWaiting || count < Self.prefixSize ? count : max(count, granted(pool))
     let fits = start + wanted <= pool.end(chunk)
     if fits, staysInPlace(wanted, pool) { return 0 }
     guard let own = pool.takeNew(wanted) else { return fits ? 0 : nil }
@@ -132,6 +135,13 @@ struct ReceiveBuffer {
   private func staysInPlace(_ wanted: Int, _ pool: borrowing ChunkPool) -> Bool {
     if pool.capacity(chunk) <= 2 * max(wanted, BuddyAllocator.unitSize) { return true }
     return wanted >= Self.largeFrame && pool.freeBytes > pool.size / 2
+  }
+
+  /// The memory that the first frame may have now, bytes.
+  private func granted(_ pool: borrowing ChunkPool) -> Int {
+    let size = frameSize(pool)
+    return size <= max(Self.announcedMax, expected)
+      ? size : min(size, max(Self.announcedMax, 2 * count))
   }
 
   private func prefix(_ pool: borrowing ChunkPool) -> Int32 {
