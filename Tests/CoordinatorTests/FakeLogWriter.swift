@@ -148,12 +148,17 @@ final class FakeLogWriter {
     )
   }
 
+  /// As a time index has it: the last offset of the batch with the greatest timestamp.
   private func greatest(_ slot: UInt32) -> (Int64, Int64) {
-    var found: (Int64, Int64) = (-1, -1)
-    for record in records(slot) where record.timestamp > found.1 {
-      found = (record.offset, record.timestamp)
+    (logs[slot]?.bytes ?? []).withUnsafeBytes { bytes in
+      var found: (Int64, Int64) = (-1, -1)
+      var batches = RecordBatchIterator(bytes)
+      while let (header, _) = try? batches.next() {
+        if header.maxTimestamp <= found.1 { continue }
+        found = (header.lastOffset, header.maxTimestamp)
+      }
+      return found
     }
-    return found
   }
 
   /// Every record of an uncompressed log.

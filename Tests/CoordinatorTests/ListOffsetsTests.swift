@@ -79,6 +79,26 @@ import Testing
     }
   }
 
+  /// The log answers with the batch's last offset, the client wants the record's own.
+  @Test(arguments: CompressionType.allCases) func theGreatestTimeIsARecords(
+    _ type: CompressionType
+  ) throws {
+    let world = try world(batches: 2, compression: type)
+    let slot = try #require(world.logWriter.log("t")).slot
+    var builder = RecordBatchBuilder()
+    for timestamp in [Int64(5_000), 9_000, 9_000, 7_000] {
+      builder.append(timestamp: timestamp, key: nil, value: [1])
+    }
+    let batch = try builder.build(compression: type) { bytes in
+      try Compression.compress(bytes, as: type)
+    }
+    _ = world.logWriter.append(slot, batch)
+    let found = try find(world, -3)
+    #expect(found.errorCode == .none)
+    #expect(found.offset == 7)
+    #expect(found.timestamp == 9_000)
+  }
+
   @Test func anEmptyLogHasNoTimes() throws {
     let world = try world(batches: 0)
     for timestamp in [Int64(0), 5_000, -3] {

@@ -69,7 +69,9 @@ struct RecoveryTests {
     let fixture = try filled()
     try fixture.crash { try fixture.overwrite(.log) { $0.removeLast(300 - kept) } }
     #expect(fixture.log.logEndOffset == 98)
-    #expect(fixture.report?.cutBytes == Int64(kept))
+    let report = try #require(fixture.report)
+    #expect(report.cutBytes == Int64(kept))
+    #expect("\(report)".contains("ends at offset 98, cut \(kept) bytes: "))
     #expect(try fixture.batches().count == 49)
     #expect(try fixture.append(Batch()) == .staged(baseOffset: 98, logAppendTimeMs: -1))
   }

@@ -130,12 +130,12 @@ enum ListOffsetsApi {
   private static func findNewest(
     _ target: Target, _ broker: Broker, _ then: @escaping (Answer) -> Void
   ) {
-    broker.logs.lookUpMaxTimestamp(target.ref) { answer in
+    broker.logs.lookUpMaxTimestamp(target.ref) { [unowned broker] answer in
       switch answer {
-      case .found(let offset, let timestampMs):
-        then(
-          offset < target.end
-            ? target.found(offset, timestampMs: timestampMs) : target.found(-1))
+      // The log names the end of the batch, the client means the record in it.
+      case .found(let offset, let timestampMs) where offset >= 0 && offset < target.end:
+        search(timestampMs, target, broker, then)
+      case .found: then(target.found(-1))
       case .refused(let error): then(target.failed(error))
       case .lost: then(target.failed(.leaderNotAvailable))
       }

@@ -10,7 +10,7 @@ import Model
 import Records
 
 /// What a recovery did, for the log line.
-public struct RecoveryReport: Equatable, Sendable {
+public struct RecoveryReport: Equatable, Sendable, CustomStringConvertible {
   /// Bytes that were read and whose checksums were compared.
   public var checkedBytes: Int64 = 0
   /// What was cut off, in bytes, whole segments included.
