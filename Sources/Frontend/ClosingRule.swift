@@ -9,6 +9,7 @@ enum ClosingRule: String, CaseIterable {
   case unreadable = "requests that cannot be read"
   case notServed = "requests for APIs or versions that are not served"
   case requestSize = "requests that are too large"
+  case refusedRecords = "batches of records that are refused"
   case failedWithoutAcks = "failed produce requests with acks=0"
   case noProgress = "connections without progress"
   case memory = "stalled frames while memory is short"

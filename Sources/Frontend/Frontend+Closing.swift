@@ -54,6 +54,11 @@ extension Frontend {
 
   func tellSuppressed() {
     timers.remove(.suppressedLines)
+    defer {
+      if logLimiter.hasSuppressed {
+        schedule(.suppressedLines, afterMs: LogLimiter.windowMs, .suppressedLines)
+      }
+    }
     for (rule, count) in logLimiter.takeSuppressed(nowNs: loop.nowNs) {
       log.event(
         .clientRefused, "\(count) more: \(rule.rawValue)", metadata: ["rule": "\(rule)"])

@@ -5,6 +5,7 @@ import KafkaProtocol
 import Linux
 import Logging
 import Model
+import Records
 import Service
 
 extension Frontend {
@@ -23,6 +24,9 @@ extension Frontend {
       return false
     }
     counters.produceRequests += 1
+    if let refused = produce.takeRefused() {
+      note(.refusedRecords, "refused records of \(connection.peer): \(refused.reason)")
+    }
     pool.retainFrame(arrival.chunk)
     if connection.lastProduce >= 0 {
       produce.requests[connection.lastProduce].next = number

@@ -21,14 +21,20 @@ struct LogLimiter {
     return state.suppressed
   }
 
-  /// Rules with lines left out, to be told now.
+  /// Rules with lines left out whose second is over without another line, to be told now. The next
+  /// line of such a rule is written: what goes on must not stay without a name.
   mutating func takeSuppressed(nowNs: UInt64) -> [(rule: ClosingRule, count: Int)] {
     ClosingRule.allCases.compactMap { rule in
-      guard let state = states[rule], state.suppressed > 0 else { return nil }
-      states[rule] = State(windowEndsNs: Self.windowEnd(nowNs))
+      guard let state = states[rule], state.suppressed > 0, nowNs >= state.windowEndsNs else {
+        return nil
+      }
+      states[rule] = nil
       return (rule, state.suppressed)
     }
   }
+
+  /// Lines are left out that nobody was told of.
+  var hasSuppressed: Bool { states.values.contains { $0.suppressed > 0 } }
 
   private static func windowEnd(_ nowNs: UInt64) -> UInt64 {
     nowNs &+ UInt64(windowMs) * 1_000_000

@@ -62,7 +62,8 @@ public enum RecordBatchRejection: Error, Hashable, Sendable {
     "\(reason) in topic partition \(partition)."
   }
 
-  private var reason: String {
+  /// The reason without the partition, for the broker's log.
+  public var reason: String {
     switch self {
     case .noBatch:
       "Produce requests must have at least one record batch per partition: none is whole"

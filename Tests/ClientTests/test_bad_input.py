@@ -149,7 +149,7 @@ def test_stalled_connection_ends_when_idle(own_broker):
 
 @pytest.mark.parametrize("key", [-1, 6, 500, 32767])
 def test_unknown_api_key(broker, bystander, logged, key):
-    refused(broker, logged, r"API ?key", wire.frame(wire.request(key, 0, b"")))
+    refused(broker, logged, r"API", wire.frame(wire.request(key, 0, b"")))
 
 
 @pytest.mark.parametrize("key, version", [

@@ -20,6 +20,7 @@ final class Broker {
   unowned let replies: any ReplyPort
   unowned let timers: any TimerPort
   unowned let clock: any ClockPort
+  var illegalNames = IllegalNames()
   /// Requests handled so far.
   var requestCount: UInt64 = 0
 

@@ -11,6 +11,7 @@ enum CreateTopicsApi {
   private typealias Answer = CreateTopicsResponse.CreatableTopicResult
 
   static func handle(_ request: CreateTopicsRequest, _ context: RequestContext, _ broker: Broker) {
+    broker.noteIllegalNames(in: request.topics.lazy.map(\.name), context)
     let checked = check(request, broker)
     let topics = checked.compactMap { if case .success(let topic) = $0 { topic } else { nil } }
     func answers(_ outcomes: [UUID128: PlacementOutcome]) -> [Answer] {

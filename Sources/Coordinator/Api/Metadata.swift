@@ -29,6 +29,7 @@ enum MetadataApi {
       }
       return answer(all, request, context, broker)
     }
+    broker.noteIllegalNames(in: wanted.lazy.compactMap(\.name), context)
     let missing = topicsToCreate(wanted, request, context, broker)
     if missing.isEmpty {
       return answer(

@@ -32,6 +32,14 @@ final class ProducePath {
     var nowMs: Int64
   }
 
+  /// Why a batch of the request that was last accepted was refused, until somebody takes it.
+  private var refused: RecordBatchRejection?
+
+  func takeRefused() -> RecordBatchRejection? {
+    defer { refused = nil }
+    return refused
+  }
+
   /// Whoever waits for a logwriter waits this long at most, ms.
   static let waitMsMax: Int32 = 10_000
 
@@ -204,7 +212,9 @@ final class ProducePath {
     rules.produceVersion = target.version
     let bytes = UnsafeRawBufferPointer(rebasing: frame[records.range])
     switch RecordBatchValidator.validate(bytes, rules: rules, nowMs: nowMs) {
-    case .failure(let rejection): append.refuse(rejection)
+    case .failure(let rejection):
+      append.refuse(rejection)
+      refused = refused ?? rejection
     case .success(let header):
       // Nobody could have begun the transaction: InitProducerId refuses transactional ids.
       if header.isTransactional { append.error = .invalidTxnState }
