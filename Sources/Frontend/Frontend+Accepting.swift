@@ -85,7 +85,9 @@ extension Frontend {
   {
     if let (rule, limit) = refusal(peer) {
       counters.refused += 1
-      note(rule, "refused \(peer?.description ?? "unknown"): \(rule.rawValue) (\(limit))")
+      note(
+        rule, peer: peer?.description,
+        "refused \(peer?.description ?? "unknown"): \(rule.rawValue) (\(limit))")
       return
     }
     do throws(Errno) {

@@ -10,7 +10,7 @@ extension Frontend {
   func close(_ connection: Connection, _ rule: ClosingRule, _ reason: String) {
     if connection.isClosed { return }
     counters.refused += 1
-    note(rule, "closed \(connection.peer): \(reason)")
+    note(rule, peer: connection.peer, "closed \(connection.peer): \(reason)")
     close(connection)
   }
 
@@ -42,14 +42,18 @@ extension Frontend {
   }
 
   /// A warning that clients can cause: at most one a second of each rule.
-  func note(_ rule: ClosingRule, _ line: @autoclosure () -> String) {
+  func note(
+    _ rule: ClosingRule, peer: @autoclosure () -> String? = nil, _ line: @autoclosure () -> String
+  ) {
     guard let suppressed = logLimiter.admit(rule, nowNs: loop.nowNs) else {
       schedule(.suppressedLines, afterMs: LogLimiter.windowMs, .suppressedLines)
       return
     }
+    var metadata: Logger.Metadata = ["rule": "\(rule)"]
+    if let peer = peer() { metadata["peer"] = "\(peer)" }
     log.event(
       .clientRefused, "\(line())\(suppressed > 0 ? " (and \(suppressed) more like this)" : "")",
-      metadata: ["rule": "\(rule)"])
+      metadata: metadata)
   }
 
   func tellSuppressed() {

@@ -49,3 +49,17 @@ def test_documented_queries_work(box, query):
 
 def test_there_are_ten_queries():
     assert len(queries()) >= 10
+
+
+def test_refused_clients_have_names(box):
+    """Who sent it and which rule it broke are fields, not only words."""
+    box.systemctl("start", "sluice.target", "sluice-frontend@1.service")
+    script = ("import socket; peer = socket.create_connection(('127.0.0.1', 9092));"
+              "peer.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n'); peer.recv(1);"
+              "print('%s:%d' % peer.getsockname())")
+    peer = box.run("/usr/bin/python3", "-c", script).stdout.strip()
+    [entry] = eventually(lambda: box.entries("SLUICE_EVENT=CLIENT_REFUSED"), "an entry")
+    assert entry["SLUICE_PEER"] == peer
+    assert entry["SLUICE_RULE"] == "invalidReceive"
+    assert entry["PRIORITY"] == "4"
+    assert entry["SYSLOG_IDENTIFIER"] == "sluice-frontend"

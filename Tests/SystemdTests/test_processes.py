@@ -211,7 +211,7 @@ def test_a_process_that_keeps_dying_is_left_alone(box, drop_in):
     drop_in(UNIT, "[Service]\nExecStart=\nExecStart=/usr/bin/kill --nonsense\n")
     box.systemctl("start", UNIT, check=False)
     eventually(lambda: box.show(UNIT, "ActiveState") == "failed", "systemd gives up")
-    assert int(box.show(UNIT, "NRestarts")) in range(5, 11)
+    assert int(box.show(UNIT, "NRestarts")) in range(10, 21)
 
 
 def test_a_stuck_process_is_killed(box, drop_in):
