@@ -14,6 +14,8 @@ final class Cluster {
   /// How long something that was just created, or a broker that starts, may take.
   static let patienceMs = 5_000
   private static let pauseMs = 100
+  /// How many pauses to give a broker that may be creating a topic which it says is unknown.
+  private static let creationPauses = 5
 
   /// - Parameters:
   ///   - bootstrap: `HOST:PORT`, several separated by commas; the first that answers is used.
@@ -65,16 +67,15 @@ final class Cluster {
   func topic(_ name: String, create: Bool = false) throws(ClientError)
     -> MetadataResponse.MetadataResponseTopic
   {
-    var isCreated = false
+    var patience = Self.creationPauses
     return try patiently { () throws(ClientError) in
       let response = try metadata([name], create: create)
       guard let topic = response.topics.first else {
         throw .refused(.unknownTopicOrPartition, about: name, message: nil)
       }
-      // A broker that creates the topic for us may not know it at once (Kafka says so in either
-      // way): the second time it does, if it creates topics at all.
-      if create, !isCreated, topic.errorCode == .unknownTopicOrPartition {
-        isCreated = true
+      // Kafka creates the topic, but may not know it in the answer that asked for it, nor in the next.
+      if create, patience > 0, topic.errorCode == .unknownTopicOrPartition {
+        patience -= 1
         throw .refused(.leaderNotAvailable, about: name, message: nil)
       }
       try topic.errorCode.require(

@@ -27,7 +27,7 @@ struct Consume: ParsableCommand {
   @OptionGroup var broker: BrokerOptions
   @Argument(help: "The topic.") var topic: String
   @Flag(help: "Begin with the oldest record.") var fromBeginning = false
-  @Option(help: "Begin at this offset of every partition; negative: so many before the end.")
+  @Option(help: "Begin at this offset of every partition; --offset=-3: so many before the end.")
   var offset: Int64?
   @Option(help: "Begin with the first record not older than this, in ms since 1970.")
   var sinceMs: Int64?

@@ -30,9 +30,7 @@ struct Dump: ParsableCommand {
   @Flag(help: "Print JSON, one object a line.") var json = false
   @Option(
     name: .customLong("as"),
-    help: ArgumentHelp(
-      "What the files are: \(DumpKind.allCases.map(\.rawValue).joined(separator: ", ")).",
-      valueName: "kind"))
+    help: ArgumentHelp("What the files are.", valueName: "kind"))
   var kind: DumpKind?
 
   func validate() throws {

@@ -16,7 +16,8 @@ struct Produce: ParsableCommand {
       sent in batches.
 
       With the default --acks all the producer is idempotent: a broker that restarts in between \
-      gets every record exactly once. When the command ends with 0, everything is acknowledged.
+      gets every record exactly once. When the command ends with 0, everything is acknowledged \
+      (with --acks 0: sent).
 
       Examples:
         printf 'k1\\tv1\\nk2\\tv2\\n' | sluice produce orders --key

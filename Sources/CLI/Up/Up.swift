@@ -14,7 +14,15 @@ struct Up: ParsableCommand {
       runtime directory. Ctrl-C stops them in order; nothing that was acknowledged is lost.
 
       Configuration is Kafka's server.properties. Without any, the broker listens on 127.0.0.1:9092 \
-      and keeps its data where log.dirs says.
+      and keeps its data under /tmp/kafka-logs, as Kafka does. Port 0 is any free one; the line that \
+      says 'ready' names it.
+
+      Examples:
+        sluice up --override log.dirs=./data
+        sluice up --config server.properties --override num.partitions=3 --frontends 2
+
+      A second broker on this machine needs a port, log.dirs and --runtime-directory of its own.
+      A second Ctrl-C kills what has not stopped yet; the next start recovers.
       """)
 
   @Option(help: ArgumentHelp("Kafka's server.properties.", valueName: "FILE"))
