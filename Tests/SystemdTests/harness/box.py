@@ -44,6 +44,23 @@ def why_not():
     return None
 
 
+def remove_abandoned():
+    """Control groups of boxes whose owners were killed; the kernel has ended what was in them."""
+    for cgroup in cgroup_root().glob("sluice-box.*"):
+        if not os.path.exists(f"/proc/{cgroup.suffix[1:]}"):
+            remove_cgroup(cgroup)
+
+
+def remove_cgroup(cgroup):
+    """Removes a control group with all below it; False while a process is in one."""
+    for path, _, _ in os.walk(cgroup, topdown=False):
+        try:
+            os.rmdir(path)
+        except OSError:
+            return False
+    return True
+
+
 def eventually(holds, what, seconds=20):
     """Waits until `holds()` is true and returns its value; `what` says what was waited for."""
     end = time.monotonic() + seconds
@@ -68,6 +85,7 @@ class Box:
         self.since = []
 
     def boot(self):
+        remove_abandoned()
         self.cgroup.mkdir()
         with open(self.console, "wb") as console:
             self.holder = subprocess.Popen(
@@ -98,16 +116,8 @@ class Box:
             kill.write_text("1")
         if self.holder is not None:
             self.holder.wait(10)
-        eventually(self._is_gone, "the box's control group is empty")
+        eventually(lambda: remove_cgroup(self.cgroup), "the box's control group is empty")
         shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _is_gone(self):
-        for path, _, _ in os.walk(self.cgroup, topdown=False):
-            try:
-                os.rmdir(path)
-            except OSError:
-                return False
-        return True
 
     def run(self, *command, check=True, stdin=None, seconds=60, user=None, groups=()):
         """Runs a command in the box and returns it with its output."""
