@@ -208,6 +208,31 @@ func request(
     try family.stop()
   }
 
+  @Test func aLogThatRollsOn() throws {
+    let (family, first) = try family([100, 200])
+    let connection = try family.connect()
+    try family.send(request([0], version: 12), version: 12, on: connection)
+    try family.answerOpen([first])
+    #expect(try family.receive(version: 12, on: connection).records() == first.bytes)
+    try first.append([300])
+    let second = try TestSegment(family.directory, baseOffset: first.nextOffset)
+    try second.append([400])
+    try family.publish(slot: 0, second)
+    // What was the active segment has ended somewhere: that is asked for.
+    try family.send(request([1], version: 12), version: 12, on: connection)
+    #expect(try family.answerOpen([first, second]).offset == 1)
+    #expect(
+      try family.receive(version: 12, on: connection).records() == Array(first.bytes[100...]))
+    try family.send(request([3], version: 12), version: 12, on: connection)
+    #expect(try family.answerOpen([first, second]).offset == 3)
+    #expect(try family.receive(version: 12, on: connection).records() == second.bytes)
+    // Both are at hand now.
+    let old = try family.fetch(request([2], version: 12), version: 12, on: connection)
+    #expect(old.records() == Array(first.bytes[300...]))
+    #expect(try family.counter("segments_open") == 2)
+    try family.stop()
+  }
+
   @Test func readCommittedStopsAtTheLastStableOffset() throws {
     let (family, segment) = try family([100, 200, 300])
     try family.publish(slot: 0, segment, stable: 2)
