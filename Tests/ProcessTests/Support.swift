@@ -97,7 +97,10 @@ final class Running {
     Array((try? Data(contentsOf: URL(fileURLWithPath: "\(directory.path)/\(name)"))) ?? Data())
   }
 
-  deinit { if process.isRunning { kill(pid, SIGKILL) } }
+  deinit {
+    if process.isRunning { kill(pid, SIGKILL) }
+    process.waitUntilExit()
+  }
 }
 
 /// Processes by what /proc tells of them.
@@ -199,9 +202,18 @@ final class Broker {
     up = try Running(Self.arguments(directory) + arguments)
   }
 
-  /// What an assertion that failed leaves running must not outlive the test: the members end with
-  /// their parent.
-  deinit { if up.process.isRunning { kill(up.pid, SIGKILL) } }
+  /// Nothing may outlive the test, and nothing may write while its directory is removed.
+  deinit {
+    if up.process.isRunning { up.send(SIGTERM) }
+    do {
+      try eventually("the end of the broker") {
+        !up.process.isRunning && Processes.using(runtimePath).isEmpty
+      }
+    } catch {
+      Issue.record("\(error)")
+      for pid in Processes.using(runtimePath) { kill(pid, SIGKILL) }
+    }
+  }
 }
 
 /// `sluice` as a client of one broker.
