@@ -107,6 +107,11 @@ public enum TCPSocket {
     try setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1)
   }
 
+  /// TCP_CORK: while it is set, only full segments leave; taking it off sends what is there.
+  public static func setCork(_ fd: borrowing OwnedFD, _ isOn: Bool) throws(Errno) {
+    try setOption(fd, Int32(IPPROTO_TCP), TCP_CORK, isOn ? 1 : 0)
+  }
+
   /// SO_SNDBUF and SO_RCVBUF in bytes; nil leaves the kernel's automatic size.
   public static func setBuffers(_ fd: borrowing OwnedFD, send: Int32?, receive: Int32?)
     throws(Errno)

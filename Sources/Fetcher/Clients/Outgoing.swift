@@ -26,6 +26,10 @@ struct Outgoing {
   private var nextPiece = 0
   /// Bytes of the next piece that are sent.
   private var sentOfPiece = 0
+  /// Between the first and the last piece of a segment the socket is corked: sendfile(2) cannot say
+  /// that more follows, and a small packet for what does costs as much as a large one. By then bytes
+  /// of the response are in the socket, so nobody else ever meets it corked.
+  private var isCorked = false
   /// All bytes that are in the socket.
   private(set) var sent: UInt64 = 0
 
@@ -48,6 +52,7 @@ struct Outgoing {
       } else if nextPiece < pieces.count {
         transfer = try sendPiece(to: socket)
       } else {
+        if isCorked { try TCPSocket.setCork(socket, false) }
         return .done
       }
       guard case .bytes(let count) = transfer else { return .blocked }
@@ -72,6 +77,10 @@ struct Outgoing {
   }
 
   private mutating func sendPiece(to socket: borrowing OwnedFD) throws(Errno) -> Transfer {
+    if !isCorked {
+      try TCPSocket.setCork(socket, true)
+      isCorked = true
+    }
     let piece = pieces[nextPiece]
     let transfer = try TCPSocket.sendFile(
       socket, from: piece.log.file, offset: piece.position + Int64(sentOfPiece),
