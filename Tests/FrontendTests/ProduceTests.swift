@@ -113,6 +113,15 @@ private func harness(_ topics: [TopicImage] = [image()]) throws -> Harness {
     #expect(harness.logwriter.entries.map(\.entry.slot) == [0, 2], "\(name)")
   }
 
+  @Test func aRequestForMorePartitionsThanABrokerHoldsIsRefused() throws {
+    let harness = try harness()
+    let client = try harness.client()
+    let nothing = (0...Int32(ProducePath.partitionsMax)).map { ($0, [UInt8]()) }
+    try client.send(try Requests.produce(nothing))
+    try harness.until("it is closed") { client.isClosed }
+    #expect(harness.frontend.counters.refused == 1)
+  }
+
   @Test func wrongAcksAndInternalTopicsAreRefused() throws {
     let internalTopic = image(1, name: "__consumer_offsets", firstSlot: 7)
     let harness = try harness([image(), internalTopic])

@@ -43,6 +43,9 @@ final class ProducePath {
   /// Whoever waits for a logwriter waits this long at most, ms.
   static let waitMsMax: Int32 = 10_000
 
+  /// A broker cannot have more partitions, so that nobody needs to name more in one request.
+  static let partitionsMax = ScoreboardLayout.capacity
+
   /// Begins to serve a request. Its frame must stay in the slab until `finish`.
   /// - Parameter refreshImage: brings the image up to date; called before a topic or a partition is
   ///   called unknown.
@@ -67,6 +70,9 @@ final class ProducePath {
         switch item {
         case .topicProduceData(let topic): target.enter(topic, topics, frame)
         case .partitionProduceData(let partition):
+          if requests[number].partitionCount >= Self.partitionsMax {
+            throw WireError(.countExceedsBytes, "partitionData", at: walker.reader.offset)
+          }
           add(partition, of: number, &target, frame, arrival.nowMs, refreshImage)
         }
       }
