@@ -1,7 +1,7 @@
 # Sluice. `make up` builds and runs a broker, `make test` runs everything that CI runs.
 .DEFAULT_GOAL := build
 .PHONY: up deps build test test-swift test-clients test-systemd check fmt fuzz bench generate \
-  install clean
+  install deb clean
 MAKEFLAGS += --no-print-directory
 
 # Crash dumps of the Swift runtime can take minutes; tests want the exit status at once.
@@ -10,7 +10,7 @@ export SWIFT_BACKTRACE = enable=no
 release := swift build -c release --static-swift-stdlib
 python := .deps/newest/bin/python
 python_sources := $(wildcard Tests/ClientTests/*.py Tests/ClientTests/*/*.py \
-  Tests/SystemdTests/*.py Tests/SystemdTests/*/*.py Benchmarks/*.py Fuzz/*.py)
+  Tests/SystemdTests/*.py Tests/SystemdTests/*/*.py Benchmarks/*.py Fuzz/*.py tools/*.py)
 
 # Where `make install` puts things; DESTDIR= is put before all of them.
 PREFIX = /usr/local
@@ -18,7 +18,11 @@ BUILD = .build/release
 SYSCONFDIR = /etc
 libexecdir = $(PREFIX)/libexec/sluice
 docdir = $(PREFIX)/share/doc/sluice
+mandir = $(PREFIX)/share/man
 unitdir = $(PREFIX)/lib/systemd/system
+bashdir = $(PREFIX)/share/bash-completion/completions
+zshdir = $(PREFIX)/share/zsh/site-functions
+fishdir = $(PREFIX)/share/fish/vendor_completions.d
 daemons = frontend logwriter fetcher coordinator
 units = $(patsubst systemd/%,%,$(wildcard systemd/*.target systemd/*.slice systemd/*.socket \
   systemd/*.service systemd/sluice-.service.d/*))
@@ -58,7 +62,7 @@ check: deps
 	@swift build --explicit-target-dependency-import-check error
 	@swift format lint --strict --recursive --parallel Package.swift Sources Tests
 	@$(python) -m pyflakes $(python_sources)
-	@for script in .ci/run tools/*.sh Tests/SystemdTests/*/*.sh; do bash -n $$script || exit 1; done
+	@for script in .ci/run tools/*.sh packaging/*.sh Tests/SystemdTests/*/*.sh; do bash -n $$script || exit 1; done
 
 fmt:
 	@swift format --in-place --recursive --parallel Package.swift Sources Tests
@@ -74,13 +78,12 @@ bench: build
 generate:
 	@swift run WireGen
 
-# What `make build` made, with the units. An existing configuration is left as it is.
+# What `make build` made, with units, manual and completions. An existing configuration is left as it is.
 install:
 	@test -x $(BUILD)/sluice || { echo 'install: nothing is built yet: make build'; exit 1; }
-	@install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(libexecdir) $(docdir) \
+	@install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(libexecdir) $(docdir) $(SYSCONFDIR)/sluice \
 	  $(unitdir)/sluice-.service.d $(PREFIX)/lib/sysusers.d $(PREFIX)/lib/tmpfiles.d \
-	  $(PREFIX)/lib/systemd/catalog \
-	  $(SYSCONFDIR)/sluice)
+	  $(PREFIX)/lib/systemd/catalog $(bashdir) $(zshdir) $(fishdir))
 	@install $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin
 	@install $(addprefix $(BUILD)/sluice-,$(daemons)) $(DESTDIR)$(libexecdir)
 	@for unit in $(units); do \
@@ -90,9 +93,18 @@ install:
 	@install -m 644 systemd/sluice.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/sluice.conf
 	@install -m 644 systemd/sluice.tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/sluice.conf
 	@install -m 644 systemd/sluice.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog
-	@install -m 644 docs/operations.md $(DESTDIR)$(docdir)
+	@tools/manpages.py $(BUILD) $(DESTDIR)$(mandir) docdir=$(docdir) sysconfdir=$(SYSCONFDIR)
+	@$(BUILD)/sluice --generate-completion-script bash >$(DESTDIR)$(bashdir)/sluice
+	@$(BUILD)/sluice --generate-completion-script zsh >$(DESTDIR)$(zshdir)/_sluice
+	@$(BUILD)/sluice --generate-completion-script fish >$(DESTDIR)$(fishdir)/sluice.fish
+	@install -m 644 README.md CHANGELOG.md docs/*.md $(DESTDIR)$(docdir)
 	@test -e $(DESTDIR)$(SYSCONFDIR)/sluice/server.properties || \
 	  install -m 644 systemd/server.properties $(DESTDIR)$(SYSCONFDIR)/sluice
+
+# .build/deb/sluice_*.deb, from what `make build` made. REVISION=2 is a higher version of the same.
+REVISION = 1
+deb:
+	@packaging/deb.sh $(BUILD) $(REVISION)
 
 # What was built; data and downloaded dependencies stay.
 clean:

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what building and testing Sluice needs beyond a Swift toolchain, on Debian 12.
 #
-#   tools/deps.sh build    the C libraries that Sluice links
-#   tools/deps.sh          those, and every client that the tests run: kcat, librdkafka, Go with
-#                          sarama, a JDK with the Java client, and two Python environments
+#   tools/deps.sh build    the C libraries that Sluice links, and Python for the manual
+#   tools/deps.sh          those, what packaging needs, and every client that the tests run: kcat,
+#                          librdkafka, Go with sarama, a JDK with the Java client, and two Python
+#                          environments
 #
 # It looks before it installs, so a second run takes a fraction of a second and needs no network.
 # Everything that is not a Debian package lives under .deps/, which may be deleted at any time.
@@ -11,8 +12,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build_packages=(pkg-config libsystemd-dev liblz4-dev libzstd-dev libsnappy-dev zlib1g-dev
-  libsqlite3-dev)
+  libsqlite3-dev python3)
 client_packages=(kcat librdkafka-dev golang-github-shopify-sarama-dev)
+# The Debian package and what is checked of it: manual pages, completions.
+package_packages=(debhelper lintian mandoc man-db bash-completion zsh fish)
 
 # Two lines of Python clients: the newest, and the ones that were current three years earlier.
 newest=(pytest==9.0.3 pyflakes==3.4.0 confluent-kafka==2.16.1 kafka-python==3.0.12 aiokafka==0.14.0
@@ -96,7 +99,7 @@ PYTHON
 mkdir -p .deps
 packages=("${build_packages[@]}")
 if [ "${1:-}" != build ]; then
-  packages+=("${client_packages[@]}")
+  packages+=("${client_packages[@]}" "${package_packages[@]}")
   command -v go >/dev/null || packages+=(golang-go)
   command -v javac >/dev/null || packages+=(default-jdk-headless)
   command -v cc >/dev/null || packages+=(gcc libc6-dev)

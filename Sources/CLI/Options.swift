@@ -9,7 +9,9 @@ struct BrokerOptions: ParsableArguments {
     help: ArgumentHelp(
       "A broker of the cluster; several separated by commas. The port is 9092 if none is given.",
       valueName: "HOST:PORT"))
-  var bootstrapServer = "127.0.0.1:9092"
+  var bootstrapServer = Self.bootstrapDefault
+
+  static let bootstrapDefault = "127.0.0.1:9092"
 
   func cluster(_ interruption: Interruption? = nil) -> Cluster {
     Cluster(bootstrap: bootstrapServer, interruption: interruption)

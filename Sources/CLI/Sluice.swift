@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Glibc
+import Service
 
 @main
 enum Main {
@@ -26,7 +27,9 @@ struct Sluice: ParsableCommand {
       Exit codes: 0 done, 1 the broker refused or a file is damaged, 64 wrong command line, 100 \
       wrong configuration, 111 the system refused (a file cannot be read, a broker cannot be reached).
       """,
+    version: "sluice \(Version.text)",
     subcommands: [
       Up.self, Topics.self, Produce.self, Consume.self, Status.self, Dump.self,
+      PropertiesCommand.self,
     ])
 }

@@ -73,7 +73,7 @@ public enum ServiceMain {
     do {
       let arguments = Array(CommandLine.arguments.dropFirst())
       switch try ServiceOptions.parse(arguments, role: role) {
-      case .help(let text):
+      case .answer(let text):
         print(text)
         exit(0)
       case .options(let options):

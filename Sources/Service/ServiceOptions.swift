@@ -18,8 +18,8 @@ public struct ServiceOptions: Equatable, Sendable {
 
   public enum Parsed {
     case options(ServiceOptions)
-    /// `--help`: print this and exit with 0.
-    case help(String)
+    /// `--help` or `--version`: print this and exit with 0.
+    case answer(String)
   }
 
   /// Parses the arguments after the program's name.
@@ -46,7 +46,8 @@ public struct ServiceOptions: Equatable, Sendable {
           throw .configuration("--instance is a number from 1 on, not '\(text)'")
         }
         options.instance = number
-      case "--help", "-h": return .help(help(role))
+      case "--help", "-h": return .answer(help(role))
+      case "--version": return .answer("sluice-\(role) \(Version.text)")
       default: throw .configuration("unknown option '\(argument)'; see --help")
       }
     }
@@ -71,6 +72,8 @@ public struct ServiceOptions: Equatable, Sendable {
       --instance N               number of this \(role), from 1 (1)
       --peers ROLE=USER,…        users that may connect as a role; may be repeated
                                  (root and the user of this process)
+      --version                  prints the version
+      --help                     prints this
 
     Exit codes: 0 stopped on request, 100 wrong configuration, 102 a sibling broke the protocol,
     111 the system refused something.

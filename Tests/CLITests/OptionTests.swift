@@ -60,13 +60,26 @@ import Testing
   @Test func everyCommandHasHelp() {
     let commands: [any ParsableCommand.Type] = [
       Up.self, CreateTopic.self, ListTopics.self, DescribeTopics.self, DeleteTopicsCommand.self,
-      Produce.self, Consume.self, Status.self, Dump.self,
+      Produce.self, Consume.self, Status.self, Dump.self, PropertiesCommand.self,
     ]
     for command in commands {
       let help = Sluice.helpMessage(for: command, columns: 100)
       #expect(help.contains("OVERVIEW: "), "\(command)")
       #expect(help.contains("USAGE: sluice "), "\(command)")
     }
+  }
+
+  /// What the shells pass on: bash takes words apart at `:` and `=`.
+  @Test(
+    arguments: [
+      (["consume", ""], "127.0.0.1:9092"), (["-b", "h:1", "consume", ""], "h:1"),
+      (["consume", "-b", "h", ":", "1", ""], "h:1"), (["consume", "-b"], "127.0.0.1:9092"),
+      (["consume", "--bootstrap-server=h:1,i:2", ""], "h:1,i:2"),
+      (["consume", "--bootstrap-server", "=", "h", ":", "1,i", ":", "2", ""], "h:1,i:2"),
+      (["consume", "-b", "h", ":"], "h:"),
+    ] as [([String], String)])
+  func completionAsksTheBrokerOfTheLine(words: [String], bootstrap: String) {
+    #expect(TopicCompletion.bootstrap(["sluice"] + words) == bootstrap)
   }
 
   @Test func failuresHaveTheirExitCodes() {

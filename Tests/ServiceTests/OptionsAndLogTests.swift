@@ -9,7 +9,7 @@ struct ServiceOptionsTests {
     do throws(ServiceFailure) {
       switch try ServiceOptions.parse(arguments, role: .fetcher) {
       case .options(let options): return (options, "")
-      case .help(let text): return (nil, text)
+      case .answer(let text): return (nil, text)
       }
     } catch { return (nil, "\(error.exitCode): \(error)") }
   }
@@ -39,6 +39,7 @@ struct ServiceOptionsTests {
         parse("--instance", wrong).1 == "100: --instance is a number from 1 on, not '\(wrong)'")
     }
     #expect(parse("-h").1.contains("--runtime-directory"))
+    #expect(parse("--version").1 == "sluice-fetcher \(Version.text)")
   }
 }
 

@@ -6,6 +6,7 @@ import Glibc
 import KafkaProtocol
 import Linux
 import Model
+import Service
 
 final class BrokerConnection {
   let address: String
@@ -30,8 +31,8 @@ final class BrokerConnection {
     self.interruption = interruption
     socket = try Self.connect(address)
     let answer = try send(
-      ApiVersionsRequest(clientSoftwareName: "sluice", clientSoftwareVersion: "1"), version: 3,
-      waitMs: 0)
+      ApiVersionsRequest(clientSoftwareName: "sluice", clientSoftwareVersion: Version.text),
+      version: 3, waitMs: 0)
     try answer.errorCode.require(address)
     for api in answer.apiKeys where api.minVersion <= api.maxVersion {
       versions[api.apiKey] = api.minVersion...api.maxVersion

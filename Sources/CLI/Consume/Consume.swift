@@ -25,7 +25,7 @@ struct Consume: ParsableCommand {
       """)
 
   @OptionGroup var broker: BrokerOptions
-  @Argument(help: "The topic.") var topic: String
+  @Argument(help: "The topic.", completion: .topics) var topic: String
   @Flag(help: "Begin with the oldest record.") var fromBeginning = false
   @Option(help: "Begin at this offset of every partition; --offset=-3: so many before the end.")
   var offset: Int64?

@@ -22,7 +22,7 @@ struct Dump: ParsableCommand {
         sluice dump data/recovery-point-offset-checkpoint --json
       """)
 
-  @Argument(help: "The files.") var files: [String]
+  @Argument(help: "The files.", completion: .file()) var files: [String]
   @Flag(help: "Also the records of each batch, decompressed.") var records = false
   @Flag(help: "Records as those of __consumer_offsets: groups and their offsets.")
   var offsets = false

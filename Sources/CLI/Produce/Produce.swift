@@ -25,7 +25,7 @@ struct Produce: ParsableCommand {
       """)
 
   @OptionGroup var broker: BrokerOptions
-  @Argument(help: "The topic.") var topic: String
+  @Argument(help: "The topic.", completion: .topics) var topic: String
   @Flag(
     name: [.long, .customShort("k")],
     help: "Lines are key<TAB>value; a line without TAB has no key.")
@@ -37,13 +37,17 @@ struct Produce: ParsableCommand {
       valueName: "text"))
   var nullValue: String?
   @Option(name: .shortAndLong, help: "The partition for all records.") var partition: Int32?
-  @Option(name: [.long, .customShort("z")], help: "none, gzip, snappy, lz4 or zstd.")
+  @Option(
+    name: [.long, .customShort("z")], help: "none, gzip, snappy, lz4 or zstd.",
+    completion: .list(CompressionType.allCases.map(\.name)))
   var compression: String = "none"
   @Option(
     name: .customLong("header"),
     help: ArgumentHelp("A header for every record; may be repeated.", valueName: "name=value"))
   var headers: [String] = []
-  @Option(help: "Acknowledgement to wait for: 0, 1 or all.") var acks: String = "all"
+  @Option(
+    help: "Acknowledgement to wait for: 0, 1 or all.", completion: .list(["0", "1", "all"]))
+  var acks: String = "all"
   @Option(help: "Bytes of records in a batch at most, before compression.")
   var batchBytes: Int = 256 << 10
 

@@ -10,7 +10,9 @@ struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show the processes of the broker on this machine: pid, uptime, memory, work done.")
 
-  @Option(help: ArgumentHelp("Where the sockets between the processes are.", valueName: "DIR"))
+  @Option(
+    help: ArgumentHelp("Where the sockets between the processes are.", valueName: "DIR"),
+    completion: .directory)
   var runtimeDirectory: String = RuntimeDirectory.standard
   @Flag(help: "Print JSON.") var json = false
 

@@ -10,7 +10,8 @@ struct DescribeTopics: ParsableCommand {
     abstract: "Show partitions, offsets and what is configured differently from the defaults.")
 
   @OptionGroup var broker: BrokerOptions
-  @Argument(help: "Names of topics; all if none is given.") var names: [String] = []
+  @Argument(help: "Names of topics; all if none is given.", completion: .topics)
+  var names: [String] = []
   @Flag(help: "Print JSON.") var json = false
   @Flag(help: "Show every config, not only what differs from the defaults.") var allConfigs = false
 

@@ -104,7 +104,7 @@ struct DeleteTopicsCommand: ParsableCommand {
     commandName: "delete", abstract: "Delete topics with all their records.")
 
   @OptionGroup var broker: BrokerOptions
-  @Argument(help: "Names of topics.") var names: [String]
+  @Argument(help: "Names of topics.", completion: .topics) var names: [String]
   @Flag(help: "Succeed when there is no such topic.") var ifExists = false
 
   func run() throws {

@@ -25,12 +25,14 @@ struct Up: ParsableCommand {
       A second Ctrl-C kills what has not stopped yet; the next start recovers.
       """)
 
-  @Option(help: ArgumentHelp("Kafka's server.properties.", valueName: "FILE"))
+  @Option(
+    help: ArgumentHelp("Kafka's server.properties.", valueName: "FILE"), completion: .file())
   var config: String?
 
   @Option(
     name: .customLong("override"),
-    help: ArgumentHelp("Sets one property, after the file.", valueName: "name=value"))
+    help: ArgumentHelp("Sets one property, after the file.", valueName: "name=value"),
+    completion: .propertyNames(suffix: "="))
   var overrides: [String] = []
 
   @Option(help: "How many fetchers, the processes that send records to consumers.")
@@ -41,7 +43,7 @@ struct Up: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Where the sockets between the processes are.", valueName: "DIR"))
+      "Where the sockets between the processes are.", valueName: "DIR"), completion: .directory)
   var runtimeDirectory: String = RuntimeDirectory.standard
 
   func validate() throws {
