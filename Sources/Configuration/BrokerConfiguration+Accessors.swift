@@ -19,6 +19,16 @@ extension BrokerConfiguration {
   /// The directory below which the coordinator keeps its metadata.
   public var metadataLogDir: String { values.string("metadata.log.dir") ?? logDirs[0] }
 
+  // What a process tells about itself.
+
+  /// `trace`, `debug`, `info`, `notice`, `warning`, `error` or `critical`.
+  public var sluiceLogLevel: String { values.string("sluice.log.level") ?? "info" }
+  /// nil writes no statistics.
+  public var sluiceStatisticsIntervalMs: Int64? {
+    let ms = long("sluice.statistics.interval.ms")
+    return ms == 0 ? nil : ms
+  }
+
   // Connections and requests.
 
   /// nil leaves the size to the system.

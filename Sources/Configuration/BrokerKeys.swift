@@ -1,4 +1,5 @@
-// Every broker configuration of Apache Kafka 4.1, in tables by subject, and how a name is found.
+// Every broker configuration of Apache Kafka 4.1, and our own few, in tables by subject; and how a
+// name is found.
 // The tables hold facts of Kafka's documentation (names, types, defaults, ranges, update modes);
 // the last two columns are ours.
 
@@ -8,6 +9,7 @@ public enum BrokerKeys {
   public static let all: [ConfigurationKey] =
     network + topics + log + logCleaner + groups + otherGroups + transactions + replication
     + controller + server + quotas + tieredStorage + ssl + sasl + oauth + removed
+    + sluice
 
   private static let byName: [String: ConfigurationKey] = Dictionary(
     uniqueKeysWithValues: all.map { ($0.name, $0) })

@@ -51,6 +51,9 @@ struct BrokerValues: Sendable {
     }
   }
 
+  /// Has for `name` what `other` has.
+  mutating func take(_ name: String, from other: BrokerValues) { set[name] = other.set[name] }
+
   private mutating func accept(_ name: String, _ reason: AcceptedReason) {
     if !accepted.contains(where: { $0.name == name }) { accepted.append((name, reason)) }
   }

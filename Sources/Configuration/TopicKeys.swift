@@ -20,6 +20,9 @@ public enum TopicKeys {
   private static let byName: [String: TopicKey] = Dictionary(
     uniqueKeysWithValues: all.map { ($0.name, $0) })
 
+  /// The broker configurations that some topic configuration falls back to.
+  public static let synonyms = Set(all.flatMap { $0.synonyms.map(\.name) })
+
   private static let hour: Int64 = 3_600_000
   private static let minute: Int64 = 60_000
 

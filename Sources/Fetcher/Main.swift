@@ -7,6 +7,7 @@ import Service
 enum Main {
   static func main() {
     ServiceMain.run(.fetcher) { context throws(ServiceFailure) in
+      context.notifyStatus("waiting for the logwriter and the coordinator")
       try FetcherProcess(context).run()
     }
   }

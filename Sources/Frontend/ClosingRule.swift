@@ -1,6 +1,8 @@
 // The rules whose breach a client pays for with its connection. Log lines are limited by rule, so that
 // none of them can be made a flood.
 
+import Service
+
 enum ClosingRule: String, CaseIterable {
   case cannotAccept = "connections that cannot be accepted"
   case connections = "connections over max.connections or the limit of descriptors"
@@ -16,4 +18,7 @@ enum ClosingRule: String, CaseIterable {
   case noSibling = "requests that waited too long for another process"
   case refusedBySibling = "requests that another process refused"
   case system = "errors of the system"
+
+  /// Its events are counted together.
+  var group: EventGroup { EventGroup("\(self)", plural: rawValue) }
 }

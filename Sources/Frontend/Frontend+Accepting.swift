@@ -38,7 +38,18 @@ extension Frontend {
       return "\(listener.name) on \(address?.description ?? "?")"
     }
     let status = "serving \(names.joined(separator: ", "))"
+    servingText = status
     environment.ready(status)
+  }
+
+  /// What `systemctl status` shows.
+  func status(_ pace: Pace) -> String {
+    let count = connections.count
+    return "\(isServing ? servingText : "waiting for the logwriter and the coordinator"): "
+      + "\(count) connection\(count == 1 ? "" : "s")"
+      + pace.clause([
+        ("requests", false, "requests"), ("bytes_in", true, "in"), ("bytes_out", true, "out"),
+      ])
   }
 
   private func watchListeners() {
@@ -86,8 +97,10 @@ extension Frontend {
     if let (rule, limit) = refusal(peer) {
       counters.refused += 1
       note(
-        rule, peer: peer?.description,
-        "refused \(peer?.description ?? "unknown"): \(rule.rawValue) (\(limit))")
+        rule, "refused \(peer?.description ?? "unknown"): \(rule.rawValue) (\(limit))",
+        metadata: [
+          "peer": "\(peer?.description ?? "unknown")", "listener": "\(listeners[listener].name)",
+        ])
       return
     }
     do throws(Errno) {

@@ -7,10 +7,16 @@ import Service
 
 extension Frontend {
   /// Closes a connection that broke a rule, and says which.
-  func close(_ connection: Connection, _ rule: ClosingRule, _ reason: String) {
+  /// - Parameter metadata: what the journal is told beside who it is.
+  func close(
+    _ connection: Connection, _ rule: ClosingRule, _ reason: String,
+    metadata: @autoclosure () -> Logger.Metadata = [:]
+  ) {
     if connection.isClosed { return }
     counters.refused += 1
-    note(rule, peer: connection.peer, "closed \(connection.peer): \(reason)")
+    note(
+      rule, "closed \(connection.peer): \(reason)",
+      metadata: origin(of: connection).merging(metadata()) { $1 })
     close(connection)
   }
 
@@ -41,31 +47,20 @@ extension Frontend {
     connections.remove(connection)
   }
 
-  /// A warning that clients can cause: at most one a second of each rule.
+  /// A warning that clients can cause; `EventLimiter` keeps them from becoming a flood.
   func note(
-    _ rule: ClosingRule, peer: @autoclosure () -> String? = nil, _ line: @autoclosure () -> String
+    _ rule: ClosingRule, _ line: @autoclosure () -> String,
+    metadata: @autoclosure () -> Logger.Metadata = [:]
   ) {
-    guard let suppressed = logLimiter.admit(rule, nowNs: loop.nowNs) else {
-      schedule(.suppressedLines, afterMs: LogLimiter.windowMs, .suppressedLines)
-      return
-    }
-    var metadata: Logger.Metadata = ["rule": "\(rule)"]
-    if let peer = peer() { metadata["peer"] = "\(peer)" }
-    log.event(
-      .clientRefused, "\(line())\(suppressed > 0 ? " (and \(suppressed) more like this)" : "")",
-      metadata: metadata)
+    log.event(.clientRefused, "\(line())", metadata: metadata(), group: rule.group)
   }
 
-  func tellSuppressed() {
-    timers.remove(.suppressedLines)
-    defer {
-      if logLimiter.hasSuppressed {
-        schedule(.suppressedLines, afterMs: LogLimiter.windowMs, .suppressedLines)
-      }
-    }
-    for (rule, count) in logLimiter.takeSuppressed(nowNs: loop.nowNs) {
-      log.event(
-        .clientRefused, "\(count) more: \(rule.rawValue)", metadata: ["rule": "\(rule)"])
-    }
+  /// Who a client is, for the journal.
+  func origin(of connection: Connection) -> Logger.Metadata {
+    var origin: Logger.Metadata = [
+      "peer": "\(connection.peer)", "@listener": "\(listeners[connection.listener].name)",
+    ]
+    if let clientId = connection.clientId { origin["clientId"] = "\(clientId)" }
+    return origin
   }
 }

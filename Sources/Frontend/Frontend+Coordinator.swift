@@ -79,7 +79,8 @@ extension Frontend {
 
   private func coordinatorLost(_ error: ChannelError) {
     log.event(
-      .siblingLost, "the coordinator is gone (\(error)); its requests wait for the next one")
+      .siblingLost, "the coordinator is gone (\(error)); its requests wait for the next one",
+      metadata: ["@sibling": "coordinator"])
     coordinatorLostNs = loop.nowNs
     for connection in connections.all where connection.forwarded != nil {
       connection.forwarded?.losses += 1

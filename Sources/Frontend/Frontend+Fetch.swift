@@ -69,7 +69,7 @@ extension Frontend {
     do throws(Errno) {
       try directoryWatch?.drain()
       for index in try fetchers.refresh(loop: loop) { openFetcher(index) }
-    } catch { log.error("cannot look for fetchers: \(error)") }
+    } catch { log.event(.systemTrouble, "cannot look for fetchers: \(error)") }
   }
 
   func openFetcher(_ index: Int) {
@@ -106,6 +106,7 @@ extension Frontend {
     guard connection.lending.fetcher == index, let frameBytes = connection.lending.served(bytes)
     else { throw MessageError("served without a fetch under way") }
     counters.bytesOut += bytes
+    connection.bytesOut += bytes
     connection.turn.fetches -= 1
     connection.turn.fetchBytes -= frameBytes
     connection.lastActivityNs = loop.nowNs
@@ -134,8 +135,8 @@ extension Frontend {
     if !isStopping {
       log.event(
         .siblingLost,
-        "fetcher \(fetcher.instance) is gone (\(error)); \(reassigned) connections go to another, \(torn) had part of a response and are closed"
-      )
+        "fetcher \(fetcher.instance) is gone (\(error)); \(reassigned) connections go to another, \(torn) had part of a response and are closed",
+        metadata: ["@sibling": "fetcher", "@siblingInstance": "\(fetcher.instance)"])
     }
     resumeFetches()
   }

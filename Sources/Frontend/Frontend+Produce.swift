@@ -25,7 +25,12 @@ extension Frontend {
     }
     counters.produceRequests += 1
     if let refused = produce.takeRefused() {
-      note(.refusedRecords, "refused records of \(connection.peer): \(refused.reason)")
+      note(
+        .refusedRecords, "refused records of \(connection.peer): \(refused.rejection.reason)",
+        metadata: origin(of: connection).merging([
+          "topic": "\(refused.topic)", "partition": "\(refused.partition)",
+          "errorCode": "\(refused.rejection.errorCode)",
+        ]) { $1 })
     }
     pool.retainFrame(arrival.chunk)
     if connection.lastProduce >= 0 {
@@ -115,7 +120,9 @@ extension Frontend {
       fail(.sibling("the logwriter: \(error)"))
       return
     }
-    log.event(.siblingLost, "the logwriter is gone; produce requests wait for the next one")
+    log.event(
+      .siblingLost, "the logwriter is gone; produce requests wait for the next one",
+      metadata: ["@sibling": "logwriter"])
     scoreboard = nil
     for entry in produce.queue.lost() { failed(entry, .notLeaderOrFollower) }
     if produce.queue.heldCount > 0 { scheduleOverdueCheck() }

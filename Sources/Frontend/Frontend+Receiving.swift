@@ -37,6 +37,7 @@ extension Frontend {
       case .bytes(let count):
         connection.lastActivityNs = loop.nowNs
         counters.bytesIn += UInt64(count)
+        connection.bytesIn += UInt64(count)
         connection.buffer.received(count, &pool)
         serve(connection)
       }
@@ -69,6 +70,7 @@ extension Frontend {
           return
         }
         counters.requests += 1
+        connection.requests += 1
         connection.buffer.consume(frameOf: count)
       }
     }
@@ -87,6 +89,11 @@ extension Frontend {
         close(connection, .unreadable, "a request header cannot be read (\(error))")
       }
       return false
+    }
+    if connection.clientId == nil, let clientId = head.clientId {
+      connection.clientId = WireSlice(
+        offset: clientId.offset, count: min(clientId.count, Connection.clientIdMax)
+      ).string(in: frame.bytes)
     }
     let kind = RequestKind(head.apiKey)
     guard

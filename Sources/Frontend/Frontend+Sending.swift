@@ -3,6 +3,7 @@
 
 import KafkaProtocol
 import Linux
+import Logging
 import Model
 import Service
 
@@ -44,6 +45,7 @@ extension Frontend {
     if sent > 0 {
       connection.lending.wrote(sent)
       counters.bytesOut += UInt64(sent)
+      connection.bytesOut += UInt64(sent)
       connection.lastActivityNs = loop.nowNs
     }
   }
@@ -64,7 +66,9 @@ extension Frontend {
       produce.finish(number)
       if let error {
         // Kafka's way to tell a producer that does not wait for responses.
-        close(connection, .failedWithoutAcks, "a produce request with acks=0 failed (\(error))")
+        close(
+          connection, .failedWithoutAcks, "a produce request with acks=0 failed (\(error))",
+          metadata: ["errorCode": "\(error)"])
         return false
       }
     }

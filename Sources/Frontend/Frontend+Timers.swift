@@ -85,7 +85,9 @@ extension Frontend {
 
   func trimSlab() {
     timers.remove(.trim)
-    do throws(Errno) { try pool.trim() } catch { log.error("cannot free slab memory: \(error)") }
+    do throws(Errno) { try pool.trim() } catch {
+      log.event(.systemTrouble, "cannot free slab memory: \(error)")
+    }
     if pool.hasExcess { schedule(.trim, afterMs: 1000, .trim) }
   }
 

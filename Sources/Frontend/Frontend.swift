@@ -18,10 +18,13 @@ struct FrontendEnvironment {
   var runtimeDirectory: String
   var log: Log
   var limits: FrontendLimits
+  var upkeep: Upkeep?
   var statistics: ([ProcessStatistics.Counter]) -> ProcessStatistics
   /// This process serves now; the text says what.
   var ready: (String) -> Void
   var stopping: () -> Void
+  /// Reads the configuration again; what changes comes back to `Frontend.apply`.
+  var reload: (Frontend) -> Void
 }
 
 /// What the loop reports.
@@ -41,7 +44,6 @@ enum Source {
   case overdueCheck
   case trim
   case starvedCheck
-  case suppressedLines
   case stopOverdue(patient: Bool)
 }
 
@@ -50,6 +52,7 @@ final class Frontend: EventHandler {
   typealias LogWriterLink = SiblingLink<FrontendToLogWriter, LogWriterToFrontend, Frontend>
 
   let environment: FrontendEnvironment
+  var limits: FrontendLimits
   let loop: EventLoop<Frontend>
   let coordinator: CoordinatorLink
   let logwriter: LogWriterLink
@@ -63,7 +66,6 @@ final class Frontend: EventHandler {
   /// When the scoreboard came.
   var attachedNs: UInt64 = 0
   var counters = FrontendCounters()
-  var logLimiter = LogLimiter()
   /// Connections to look at when the round ends.
   var marked: [Connection] = []
   /// Connections that wait for memory, longest first.
@@ -72,6 +74,8 @@ final class Frontend: EventHandler {
   var writer = WireWriter(capacity: 16 << 10)
   var hasImage = false
   var isServing = false
+  /// Where clients are served, once they are.
+  var servingText = ""
   var isStopping = false
   /// Bytes of requests that the coordinator has not answered, and whether others wait for that.
   var forwardedBytes = 0
@@ -83,13 +87,13 @@ final class Frontend: EventHandler {
   /// Why the process cannot go on.
   var failure: ServiceFailure?
 
-  enum OneTimer { case idleCheck, overdueCheck, trim, starvedCheck, suppressedLines, acceptAgain }
+  enum OneTimer { case idleCheck, overdueCheck, trim, starvedCheck, acceptAgain }
 
   var log: Log { environment.log }
-  var limits: FrontendLimits { environment.limits }
 
   init(_ environment: FrontendEnvironment, loop: EventLoop<Frontend>) throws(Errno) {
     self.environment = environment
+    limits = environment.limits
     self.loop = loop
     func path(_ name: String) -> String { "\(environment.runtimeDirectory)/\(name)" }
     coordinator = CoordinatorLink(
@@ -103,6 +107,10 @@ final class Frontend: EventHandler {
       directory: environment.runtimeDirectory, instance: environment.instance)
     pool = try ChunkPool(size: environment.limits.slabBytes)
     produce = ProducePath(base: UnsafeRawPointer(pool.base))
+    loop.upkeep = environment.upkeep
+    environment.upkeep?.tell(
+      counters: { [unowned self] in counters.list(connections: connections.count) },
+      status: { [unowned self] in status($0) })
   }
 
   /// Connects to the siblings. Clients are accepted once a logwriter serves and an image is here.
@@ -140,7 +148,6 @@ final class Frontend: EventHandler {
     case .overdueCheck: giveUpOverdue()
     case .trim: trimSlab()
     case .starvedCheck: closeStalled()
-    case .suppressedLines: tellSuppressed()
     case .stopOverdue(let patient): stopOverdue(patient: patient)
     default: preconditionFailure("a descriptor is not a timer")
     }
@@ -170,7 +177,18 @@ final class Frontend: EventHandler {
     beginStop()
   }
 
-  func reloadRequested() { log.info("there is nothing to reload") }
+  func reloadRequested() { environment.reload(self) }
+
+  /// Takes over other limits, from a configuration that has changed. Connections that are there stay,
+  /// however many there may be now. The slab and what fits into it stay as they are.
+  func apply(_ next: FrontendLimits) {
+    let isIdleOther = next.idleMs != limits.idleMs
+    let (requestMaxBytes, slabBytes) = (limits.requestMaxBytes, limits.slabBytes)
+    limits = next
+    limits.requestMaxBytes = requestMaxBytes
+    limits.slabBytes = slabBytes
+    if isIdleOther { closeIdle() }
+  }
 
   /// Ends the process: a sibling cannot be trusted, or the system refuses what is needed.
   func fail(_ failure: ServiceFailure) {

@@ -18,7 +18,7 @@ struct FrontendCounters {
 
   func list(connections: Int) -> [ProcessStatistics.Counter] {
     [
-      .init("connections", UInt64(connections)), .init("accepted", accepted),
+      .level("connections", connections), .init("accepted", accepted),
       .init("refused", refused), .init("requests", requests),
       .init("produce_requests", produceRequests), .init("fetches_lent", fetchesLent),
       .init("forwarded", forwarded), .init("bytes_in", bytesIn), .init("bytes_out", bytesOut),

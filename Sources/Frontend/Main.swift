@@ -13,8 +13,15 @@ enum Main {
         context.configuration, descriptorsMax: context.descriptorsMax)
       let environment = FrontendEnvironment(
         instance: context.instance, runtimeDirectory: context.runtimeDirectory, log: context.log,
-        limits: limits, statistics: { context.statistics($0) },
-        ready: { context.notifyReady(status: $0) }, stopping: { context.notifyStopping() })
+        limits: limits, upkeep: context.upkeep, statistics: { context.statistics($0) },
+        ready: { context.notifyReady(status: $0) }, stopping: { context.notifyStopping() },
+        reload: { frontend in
+          context.reload { configuration throws(ServiceFailure) in
+            frontend.apply(
+              try FrontendLimits(configuration, descriptorsMax: context.descriptorsMax))
+          }
+        })
+      context.notifyStatus("waiting for the logwriter and the coordinator")
       let frontend: Frontend
       do throws(Errno) { frontend = try serve(context, environment) } catch {
         throw ServiceFailure(error)

@@ -16,10 +16,18 @@ public struct ProcessStatistics: Equatable, Sendable {
   public struct Counter: Equatable, Sendable {
     public var name: String
     public var value: UInt64
+    /// It is a number of things that there are now, which goes up and down; else a total since the
+    /// process began.
+    public var isLevel: Bool
 
-    public init(_ name: String, _ value: UInt64) {
+    public init(_ name: String, _ value: UInt64, isLevel: Bool = false) {
       self.name = name
       self.value = value
+      self.isLevel = isLevel
+    }
+
+    public static func level(_ name: String, _ value: Int) -> Counter {
+      Counter(name, UInt64(max(0, value)), isLevel: true)
     }
   }
 
@@ -48,6 +56,7 @@ public struct ProcessStatistics: Equatable, Sendable {
     writer.put(list: counters) { counter, writer in
       writer.put(counter.name)
       writer.put(counter.value)
+      writer.put(counter.isLevel)
     }
   }
 
@@ -60,8 +69,9 @@ public struct ProcessStatistics: Equatable, Sendable {
       role: role, instance: try reader.integer(), pid: try reader.integer(),
       startedMs: try reader.integer(), residentBytes: try reader.integer(),
       cpuMicroseconds: try reader.integer(),
-      counters: try reader.list(minimumSize: 10) { reader throws(MessageError) in
-        Counter(try reader.string(), try reader.integer())
+      counters: try reader.list(minimumSize: 11) { reader throws(MessageError) in
+        Counter(
+          try reader.string(), try reader.integer(), isLevel: try reader.bool())
       })
   }
 }

@@ -27,6 +27,7 @@ struct AppendRound {
   private var chains: [Chain] = []
   private var slots: [UInt32] = []
   private(set) var entriesWritten: UInt64 = 0
+  private(set) var recordsWritten: UInt64 = 0
   private(set) var bytesWritten: UInt64 = 0
   private(set) var commits: UInt64 = 0
 
@@ -80,7 +81,11 @@ struct AppendRound {
           index = pending[Int(index)].next
         }
         guard let log = store.log(slot: slot, generation: generation) else { continue }
+        let (bytesBefore, endBefore) = (bytesWritten, log.logEndOffset)
         writeRun(start, upTo: index, log, nowMs, frontend, broken, failed)
+        let records = UInt64(max(0, log.logEndOffset - endBefore))
+        recordsWritten += records
+        store.noteWork(slot, bytes: bytesWritten - bytesBefore, records: records)
         store.markChanged(slot)
       }
     }

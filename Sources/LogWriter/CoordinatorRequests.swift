@@ -26,7 +26,9 @@ extension LogWriter {
         do throws(ChannelError) { try answer(message, peer) } catch { peer.channel.abort() }
       }
     } catch {
-      context.log.event(.siblingLost, "the coordinator is gone: \(error.reason)")
+      context.log.event(
+        .siblingLost, "the coordinator is gone: \(error.reason)",
+        metadata: ["@sibling": "coordinator"])
       peer.channel.close()
       coordinators[number] = nil
     }
@@ -103,7 +105,9 @@ extension LogWriter {
           cookie: token, error: .none, baseOffset: baseOffset, logStartOffset: log.logStartOffset)
       case .refused(let error): return refused(error)
       case .malformed(let defect):
-        context.log.error("the coordinator appends to \(log.partition) \(defect.rawValue)")
+        store.tell(
+          .siblingDropped, log.partition, "refused what the coordinator appends: \(defect.rawValue)"
+        )
         return refused(.corruptMessage)
       }
     } catch {
@@ -124,7 +128,7 @@ extension LogWriter {
       else { return .refused(.offsetOutOfRange) }
       return .handle(handle)
     } catch {
-      context.log.error("cannot look up a time in \(log.partition): \(error)")
+      store.tell(.partitionUnreadable, log.partition, "cannot look up a time: \(error)")
       return .refused(.kafkaStorageError)
     }
   }
@@ -143,7 +147,7 @@ extension LogWriter {
       guard let found = try log.maxTimestamp(nowMs: Clock.wallMs()) else { return answer(.none) }
       return answer(.none, found.offset, found.timestampMs)
     } catch {
-      context.log.error("cannot find the newest record of \(log.partition): \(error)")
+      store.tell(.partitionUnreadable, log.partition, "cannot find the newest record: \(error)")
       return answer(.kafkaStorageError)
     }
   }

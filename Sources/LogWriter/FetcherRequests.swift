@@ -22,7 +22,9 @@ extension LogWriter {
         }
       }
     } catch {
-      context.log.event(.siblingLost, "fetcher \(peer.instance) is gone: \(error.reason)")
+      context.log.event(
+        .siblingLost, "fetcher \(peer.instance) is gone: \(error.reason)",
+        metadata: ["@sibling": "fetcher", "@siblingInstance": "\(peer.instance)"])
       peer.channel.close()
       fetchers[number] = nil
     }
@@ -68,7 +70,7 @@ extension LogWriter {
       segmentsOpened += 1
       return .handle(handle)
     } catch {
-      context.log.error("cannot open a segment of \(log.partition): \(error)")
+      store.tell(.partitionUnreadable, log.partition, "cannot open a segment: \(error)")
       return .refused(.kafkaStorageError)
     }
   }

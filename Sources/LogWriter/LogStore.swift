@@ -28,9 +28,12 @@ final class LogStore {
   /// Slots of an earlier logwriter never match ours: generations begin at a random number.
   private let firstGeneration = UInt32.random(in: 1...0x3FFF_FFFF)
   private let log: Log
-  private let producerIdExpirationMs: Int64
-  /// When refused records were last told of, for those that follow by the thousand.
-  private var toldOfRefusalNs: UInt64 = 0
+  /// `producer.id.expiration.ms`.
+  var producerIdExpirationMs: Int64
+  /// Appends that the disk refused.
+  private(set) var failures: UInt64 = 0
+  /// Work by slot, since the slot got its partition.
+  private(set) var work: [SlotWork] = []
 
   /// Opens every directory of `log.dirs` and takes in what is there.
   /// - Parameter descriptorsMax: how many descriptors this process may have open.
@@ -139,7 +142,7 @@ final class LogStore {
       assignSlot(made)
       return state(of: made)
     } catch {
-      log.error("cannot create partition \(partition): \(error)")
+      tell(.partitionChangeFailed, partition, "cannot create a partition: \(error)")
       return refused(.kafkaStorageError, "\(error)")
     }
   }
@@ -161,7 +164,8 @@ final class LogStore {
       var error: ErrorCode = .none
       var detail = ""
       do throws(StorageError) { try directory.delete(partitions) } catch let failure {
-        log.error("cannot delete partitions in \(directory.path): \(failure)")
+        log.event(
+          .partitionChangeFailed, "cannot delete partitions in \(directory.path): \(failure)")
         error = .kafkaStorageError
         detail = "\(failure)"
       }
@@ -196,7 +200,8 @@ final class LogStore {
     return made
   }
 
-  private func tell(_ kind: EventKind, _ partition: TopicPartition, _ message: String) {
+  /// Logs an event of one partition.
+  func tell(_ kind: EventKind, _ partition: TopicPartition, _ message: String) {
     log.event(
       kind, "\(message)",
       metadata: ["topic": "\(partition.topic)", "partition": "\(partition.partition)"])
@@ -231,9 +236,8 @@ final class LogStore {
   /// Takes note of a log that could not be written. One that went offline is told of by
   /// `takeFailed`.
   func noteFailure(_ failed: PartitionLog, _ error: StorageError) {
-    let nowNs = Clock.monotonicNs()
-    if failed.isOffline || nowNs - toldOfRefusalNs < 10_000_000_000 { return }
-    toldOfRefusalNs = nowNs
+    failures += 1
+    if failed.isOffline { return }
     tell(
       .appendRefused, failed.partition,
       "a partition refuses records, others may too: \(error)")
@@ -245,7 +249,9 @@ final class LogStore {
     var more = false
     for directory in directories {
       do throws(StorageError) { if try directory.sweep() { more = true } } catch {
-        log.error("cannot remove deleted partitions in \(directory.path): \(error)")
+        log.event(
+          .partitionChangeFailed,
+          "cannot remove deleted partitions in \(directory.path): \(error)")
       }
     }
     return more
@@ -256,9 +262,12 @@ final class LogStore {
     for directory in directories {
       do throws(StorageError) {
         for (partition, error) in try directory.close() {
-          log.error("partition \(partition) was not closed: \(error)")
+          tell(.partitionChangeFailed, partition, "a partition was not closed: \(error)")
         }
-      } catch { log.error("\(directory.path) was not closed cleanly: \(error)") }
+      } catch {
+        log.event(
+          .partitionChangeFailed, "\(directory.path) was not closed cleanly: \(error)")
+      }
     }
   }
 
@@ -274,6 +283,7 @@ final class LogStore {
       logs.append(partitionLog)
       generations.append(firstGeneration)
       isChanged.append(false)
+      work.append(SlotWork())
     }
     slotByPartition[partitionLog.partition] = slot
     publish(slot)
@@ -281,9 +291,17 @@ final class LogStore {
 
   private func releaseSlot(_ slot: UInt32) {
     logs[Int(slot)] = nil
+    work[Int(slot)] = SlotWork()
     generations[Int(slot)] = generations[Int(slot)] % 0x7FFF_FFFF + 1
     freeSlots.append(slot)
     markChanged(slot)
+  }
+
+  /// Counts what was appended to a slot's partition.
+  func noteWork(_ slot: UInt32, bytes: UInt64, records: UInt64) {
+    work[Int(slot)].bytes &+= bytes
+    work[Int(slot)].records &+= records
+    work[Int(slot)].appends &+= 1
   }
 
   /// The slot's entry is published at the end of the round.

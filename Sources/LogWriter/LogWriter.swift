@@ -1,6 +1,7 @@
 // The loop of the logwriter: accepts siblings, gathers what they ask in a round, writes, publishes,
 // wakes, answers. In this order: what is answered or woken for is on the scoreboard already.
 
+import Configuration
 import IPC
 import Linux
 import Logging
@@ -31,6 +32,7 @@ final class LogWriter: EventHandler {
   private var round = AppendRound()
   private var brokenFrontends: [(number: Int, rule: String)] = []
   private var isSweeping = false
+  private var recoveries: UInt64 = 0
 
   /// Kafka's `producer.id.expiration.check.interval.ms`.
   private static let expirationCheckMs: Int64 = 600_000
@@ -46,6 +48,9 @@ final class LogWriter: EventHandler {
         source: .siblings,
         greetingSource: { .greeting($0) })
     } catch { throw ServiceFailure(error) }
+    loop.upkeep = context.upkeep
+    context.upkeep.tell(
+      counters: { [unowned self] in counters }, status: { [unowned self] in status + pace($0) })
   }
 
   /// Serves until asked to stop, then closes the log.
@@ -64,11 +69,16 @@ final class LogWriter: EventHandler {
     loop.schedule(afterMs: Self.expirationCheckMs, .expireProducers)
   }
 
+  /// What `systemctl status` shows, without rates.
   var status: String {
     let waiting = store.unrecovered.count
+    let count = store.partitionCount
     return waiting == 0
-      ? "\(store.partitionCount) partitions"
-      : "\(store.partitionCount) partitions, recovering \(waiting) more"
+      ? "\(count) partitions" : "recovered \(count) of \(count + waiting) partitions"
+  }
+
+  private func pace(_ pace: Pace) -> String {
+    pace.clause([("records", false, "records"), ("bytes", true, "in")])
   }
 
   func ready(_ source: Source, _ readiness: Readiness) {
@@ -87,7 +97,8 @@ final class LogWriter: EventHandler {
     case .recover:
       guard let state = store.recoverNext() else { return }
       tellCoordinators(.partitionChanged(state))
-      context.notifyStatus(status)
+      recoveries += 1
+      context.upkeep.noteWork()
       if !store.unrecovered.isEmpty { loop.schedule(afterMs: 0, .recover) }
     case .sweep:
       isSweeping = false
@@ -116,9 +127,13 @@ final class LogWriter: EventHandler {
 
   func stopRequested() { loop.stop() }
 
-  /// Nothing of this process's configuration can change while it runs.
   func reloadRequested() {
-    context.log.notice("nothing to reload: the coordinator configures topics")
+    context.reload { [unowned self] configuration in apply(configuration) }
+  }
+
+  /// Takes over what may change while the process runs; the coordinator configures topics.
+  func apply(_ configuration: BrokerConfiguration) {
+    store.producerIdExpirationMs = configuration.producerIdExpirationMs
   }
 
   // MARK: Peers
@@ -140,9 +155,12 @@ final class LogWriter: EventHandler {
           try LoopChannel(socket, loop: loop, source: .coordinator(number)))
         coordinators[number] = peer
         greet(peer, number)
-      default: context.log.warning("refused a connection: no edge \(hello.edge) here")
+      default:
+        context.log.event(.siblingDropped, "refused a connection: no edge \(hello.edge) here")
       }
-    } catch { context.log.error("cannot admit a \(hello.edge.from): \(error)") }
+    } catch {
+      context.log.event(.systemTrouble, "cannot admit a \(hello.edge.from): \(error)")
+    }
   }
 
   private func frontendReady(_ number: Int, _ readiness: Readiness) {
@@ -186,7 +204,9 @@ final class LogWriter: EventHandler {
 
   private func dropFrontend(_ number: Int, _ reason: String) {
     guard let peer = frontends[number] else { return }
-    context.log.event(.siblingLost, "frontend \(peer.instance) is gone: \(reason)")
+    context.log.event(
+      .siblingLost, "frontend \(peer.instance) is gone: \(reason)",
+      metadata: ["@sibling": "frontend", "@siblingInstance": "\(peer.instance)"])
     round.forget(frontend: number)
     peer.channel.close()
     frontends[number] = nil
@@ -213,16 +233,21 @@ final class LogWriter: EventHandler {
   }
 
   /// What this process tells about itself.
-  var statistics: ProcessStatistics {
-    context.statistics([
-      .init("partitions", UInt64(store.partitionCount)),
+  var statistics: ProcessStatistics { context.statistics(counters) }
+
+  private var counters: [ProcessStatistics.Counter] {
+    [
+      .level("partitions", store.partitionCount),
       .init("batches", round.entriesWritten),
+      .init("records", round.recordsWritten),
       .init("bytes", round.bytesWritten),
       .init("writes", round.commits),
+      .init("errors", store.failures),
       .init("segments_opened", segmentsOpened),
-      .init("frontends", UInt64(frontends.all.count)),
-      .init("fetchers", UInt64(fetchers.all.count)),
-    ])
+      .init("recoveries", recoveries),
+      .level("frontends", frontends.all.count),
+      .level("fetchers", fetchers.all.count),
+    ]
   }
 }
 

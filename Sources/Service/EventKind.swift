@@ -1,6 +1,7 @@
 // Kinds of events that an operator may look for, or have something done about. Each has a MESSAGE_ID
 // of its own in the journal, which never changes, and an entry in systemd/sluice.catalog that says
-// what it means and what to do (`journalctl -x`).
+// what it means and what to do (`journalctl -x`). What a client or a failing disk can cause again
+// and again has a limit (`EventLimiter`).
 
 import Logging
 
@@ -9,66 +10,126 @@ public enum EventKind: String, CaseIterable, Sendable {
   case ready
   /// A process has been asked to stop.
   case stopping
+  /// What a process did in a while, in fields SLUICE_STAT_….
+  case statistics
+  /// The configuration was read again.
+  case configurationReloaded
+  /// The configuration was read again and is wrong: the old one stays.
+  case reloadRefused
   /// The configuration or the command line is wrong.
   case configurationRefused
   /// The system refuses something without which a process cannot go on.
   case systemRefused
+  /// The system refuses something, and the process goes on without it for now.
+  case systemTrouble
   /// A process of the family broke the rules between processes.
   case siblingViolation
+  /// A process of the family was disconnected, because it broke the rules or does not read.
+  case siblingDropped
   /// Someone connected who is no sibling.
   case peerRefused
   /// Another process of the family is gone; its socket brings it back.
   case siblingLost
   /// A client's connection or request was refused. SLUICE_RULE says why.
   case clientRefused
+  /// A topic was created, found, given more partitions or other configurations.
+  case topicCreated
+  case topicChanged
+  case topicDeleted
   /// A partition was not closed cleanly and has lost what was half written.
   case partitionRecovered
   /// A partition cannot be read or written.
   case partitionOffline
+  /// A segment of a partition cannot be read just now.
+  case partitionUnreadable
+  /// A partition's directory could not be made, removed or closed.
+  case partitionChangeFailed
   /// The disk does not take records.
   case appendRefused
+  /// The coordinator cannot record what was decided about topics.
+  case metadataRefused
+  /// The records of consumer groups cannot be written or read.
+  case groupsUnavailable
 
   /// MESSAGE_ID=, 128 bits in hexadecimal.
   public var messageId: String {
     switch self {
     case .ready: "818e53e7f9854832bcc782098494dad8"
     case .stopping: "54a4588ade584db59058b79247810371"
+    case .statistics: "c769472850604dba98fb7ad4a6dd94ae"
+    case .configurationReloaded: "67eda54ca7f14e53a66810c30d3114b3"
+    case .reloadRefused: "8d33f102e0a548f193518cba4f569e0f"
     case .configurationRefused: "f312142e66d8447daefb8adfa923f729"
     case .systemRefused: "d2bf9ca7b4b642eeb2b58680d0b45da8"
+    case .systemTrouble: "a80bdb789d40418c85dccd2fe63a0ef6"
     case .siblingViolation: "c7ea5ef94cf24fa9a11cf4cae75f6812"
+    case .siblingDropped: "04bc84698278445ead8a83d147c950de"
     case .peerRefused: "9dfb51bc20994648ba98c89489331a58"
     case .siblingLost: "b6eb8f20054f4b2194ce530dfed93d9a"
     case .clientRefused: "604e1180fbe041719127a6b865caa4a2"
+    case .topicCreated: "88e96f56e02c4067bb59d5ca7c89f700"
+    case .topicChanged: "26c57015a4b6481890c8e5895c0438bb"
+    case .topicDeleted: "da8d6b2819714d35b8e3195beb4c61e3"
     case .partitionRecovered: "220883b2aac34d569121527e264f2c88"
     case .partitionOffline: "fc89b1a9f8ba4c4bafba76619588d2f9"
+    case .partitionUnreadable: "d4f970d8ea4444d8be87b3c90967d06c"
+    case .partitionChangeFailed: "f90e1f8246ea469fa967a6da989e308e"
     case .appendRefused: "f27153f749f649aea46618ab99f5bc78"
+    case .metadataRefused: "31aa78a3d1c143a6af748c3ff14cd046"
+    case .groupsUnavailable: "44482e1682f24fcf9a491c8fb584cb8a"
     }
   }
 
   public var level: Logger.Level {
     switch self {
-    case .ready, .stopping: .info
-    case .siblingLost: .notice
+    case .ready, .stopping, .statistics, .topicCreated, .topicChanged, .topicDeleted: .info
+    case .siblingLost, .configurationReloaded: .notice
     case .configurationRefused, .systemRefused, .siblingViolation: .critical
     case .peerRefused, .clientRefused, .partitionRecovered: .warning
-    case .partitionOffline, .appendRefused: .error
+    case .reloadRefused, .systemTrouble, .siblingDropped, .partitionOffline, .partitionUnreadable,
+      .partitionChangeFailed, .appendRefused, .metadataRefused, .groupsUnavailable:
+      .error
     }
   }
 
-  /// Where an entry carries its kind, out of the way of what callers add.
-  static let metadataKey = "@event"
-}
+  /// How many of a kind are written one by one; nil where nobody outside can cause them at will.
+  var limit: EventLimit? {
+    switch self {
+    case .ready, .stopping, .statistics, .configurationReloaded, .reloadRefused,
+      .configurationRefused, .systemRefused, .siblingViolation:
+      nil
+    case .clientRefused: EventLimit(burst: 1, windowMs: 1_000)
+    case .peerRefused, .systemTrouble, .appendRefused, .partitionUnreadable, .siblingDropped,
+      .partitionChangeFailed, .metadataRefused, .groupsUnavailable:
+      EventLimit(burst: 3, windowMs: 2_000)
+    case .siblingLost: EventLimit(burst: 20, windowMs: 10_000)
+    // An operator wants each of these by name; a disk that dies under a hundred thousand does not.
+    case .topicCreated, .topicChanged, .topicDeleted, .partitionRecovered, .partitionOffline:
+      EventLimit(burst: 100, windowMs: 10_000)
+    }
+  }
 
-extension Logger {
-  /// Logs that something of a known kind happened.
-  /// - Parameter metadata: in the journal, fields named SLUICE_ and the key in capitals: `clientId`
-  ///   is SLUICE_CLIENT_ID.
-  public func event(
-    _ kind: EventKind, _ message: @autoclosure () -> Logger.Message,
-    metadata: @autoclosure () -> Logger.Metadata = [:]
-  ) {
-    log(
-      level: kind.level, message(),
-      metadata: metadata().merging([EventKind.metadataKey: "\(kind.rawValue)"]) { $1 })
+  /// What several of them are, for the line that says how many were left out.
+  var plural: String {
+    switch self {
+    case .ready, .stopping: "starts and stops"
+    case .statistics: "statistics"
+    case .configurationReloaded, .reloadRefused, .configurationRefused: "configurations"
+    case .systemRefused, .systemTrouble: "refusals of the system"
+    case .siblingViolation, .siblingDropped: "processes that broke the rules"
+    case .peerRefused: "connections of strangers"
+    case .siblingLost: "processes that are gone"
+    case .clientRefused: "clients that were refused"
+    case .topicCreated: "topics that were created"
+    case .topicChanged: "topics that were changed"
+    case .topicDeleted: "topics that were deleted"
+    case .partitionRecovered: "partitions that were recovered"
+    case .partitionOffline: "partitions that are offline"
+    case .partitionUnreadable: "segments that cannot be read"
+    case .partitionChangeFailed: "directories of partitions that cannot be changed"
+    case .appendRefused: "appends that the disk refused"
+    case .metadataRefused: "decisions that cannot be recorded"
+    case .groupsUnavailable: "records of groups that cannot be written or read"
+    }
   }
 }

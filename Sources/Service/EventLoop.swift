@@ -48,6 +48,8 @@ public final class EventLoop<Handler: EventHandler> {
   @usableFromInline var isStopping = false
   private let signals: SignalFD
   private var watchdog: Watchdog
+  /// What the process tells beside its work; nil for a loop that tells nothing.
+  public var upkeep: Upkeep?
   /// CLOCK_MONOTONIC at the end of the last wait, in ns: the time of everything in this round.
   public private(set) var nowNs: UInt64
 
@@ -129,7 +131,7 @@ public final class EventLoop<Handler: EventHandler> {
   @inlinable
   public func round(_ handler: Handler, timeoutMs: Int32) throws(Errno) {
     let count = try epoll.wait(timeoutMs: timeoutMs)
-    beginRound()
+    beginRound(hasEvents: count > 0)
     for index in 0..<count {
       let event = epoll.event(index)
       let slot = Int(UInt32(truncatingIfNeeded: event.token))
@@ -145,15 +147,17 @@ public final class EventLoop<Handler: EventHandler> {
     handler.roundEnded()
   }
 
-  @usableFromInline func beginRound() {
+  @usableFromInline func beginRound(hasEvents: Bool) {
     nowNs = Clock.monotonicNs()
     if nowNs >= watchdog.dueNs { watchdog.feed(nowNs: nowNs) }
+    upkeep?.round(nowNs: nowNs, hasEvents: hasEvents)
   }
 
-  /// How long to wait for an event: until the next timer or the watchdog's turn.
+  /// How long to wait for an event: until the next timer, the watchdog's turn or the upkeep's.
   @usableFromInline func timeoutMs() -> Int32 {
     let nowNs = Clock.monotonicNs()
-    return watchdog.limit(timers.timeoutMs(nowNs: nowNs), nowNs: nowNs)
+    let timeoutMs = watchdog.limit(timers.timeoutMs(nowNs: nowNs), nowNs: nowNs)
+    return upkeep?.limit(timeoutMs, nowNs: nowNs) ?? timeoutMs
   }
 
   @usableFromInline func deliverSignal(_ token: UInt64, _ handler: Handler) throws(Errno) {

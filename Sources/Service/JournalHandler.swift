@@ -47,7 +47,8 @@ struct JournalHandler: LogHandler {
     }
     let all = metadata.merging(added) { $1 }
     for (key, value) in all.sorted(by: { $0.key < $1.key }) where key != EventKind.metadataKey {
-      fields.append("SLUICE_\(Self.fieldName(key))=\(value)")
+      let name = key.hasPrefix("@") ? String(key.dropFirst()) : key
+      fields.append("SLUICE_\(Self.fieldName(name))=\(value)")
     }
     return fields
   }

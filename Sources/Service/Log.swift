@@ -50,9 +50,18 @@ extension Logger {
     return log
   }
 
-  /// The log of a daemon: the journal's own entries where standard error is the journal.
+  /// The log of a daemon: the journal's own entries where standard error is the journal. Events that
+  /// come too often are summed up, as long as an `Upkeep` is there to tell of them.
   public static func process(name: String) -> Logger {
-    guard JournalHandler.isStandardError else { return standardError(processName: name) }
-    return Logger(label: name) { _ in JournalHandler(processName: name) }
+    let writer: any LogHandler =
+      JournalHandler.isStandardError
+      ? JournalHandler(processName: name)
+      : StandardErrorHandler(processName: name, toJournal: false)
+    return Logger(label: name) { _ in
+      EventLogHandler(stream: EventStream(level: .info), writer: writer)
+    }
   }
+
+  /// Whether lines go into the journal, with fields.
+  var isJournal: Bool { (handler as? EventLogHandler)?.writer is JournalHandler }
 }

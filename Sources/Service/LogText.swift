@@ -3,11 +3,10 @@
 import Logging
 
 enum LogText {
-  /// `message key=value …`, on one line.
+  /// `message key=value …`, on one line. Keys that begin with `@` are for the journal.
   static func line(_ message: String, _ metadata: Logger.Metadata) -> String {
     var line = printable(message)
-    for (key, value) in metadata.sorted(by: { $0.key < $1.key })
-    where key != EventKind.metadataKey {
+    for (key, value) in metadata.sorted(by: { $0.key < $1.key }) where !key.hasPrefix("@") {
       line += " \(key)=\(quoted("\(value)"))"
     }
     return line

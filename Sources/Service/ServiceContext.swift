@@ -15,7 +15,8 @@ public final class ServiceContext {
   public let instance: UInt32
   /// Where the family's sockets are.
   public let runtimeDirectory: String
-  public let configuration: BrokerConfiguration
+  /// What the process goes by; `reload` changes it.
+  public internal(set) var configuration: BrokerConfiguration
   public let log: Log
   /// Sockets passed in by systemd or `sluice up`.
   public let sockets: InheritedSockets
@@ -25,16 +26,28 @@ public final class ServiceContext {
   public let descriptorsMax: Int
   /// When the process began, ms since 1970.
   public let startedMs = Clock.wallMs()
+  /// Give it to the loop, and say what there is to tell of.
+  public let upkeep: Upkeep
+  let options: ServiceOptions
+  private var isReady = false
 
   init(role: Role, options: ServiceOptions) throws(ServiceFailure) {
     self.role = role
-    instance = options.instance
+    self.options = options
+    let instance = options.instance
+    self.instance = instance
     runtimeDirectory = options.runtimeDirectory
     peers = try PeerPolicy(options: options.peers)
     configuration = try .load(path: options.configFile, overrides: options.overrides)
-    log = .process(name: "sluice-\(role)@\(options.instance)")
+    log = .process(name: "sluice-\(role)@\(instance)")
     sockets = try InheritedSockets()
     descriptorsMax = CurrentProcess.raiseDescriptorLimit()
+    let startedMs = startedMs
+    upkeep = Upkeep(
+      log: log,
+      process: { Self.statistics(role, instance, startedMs, $0) },
+      notify: getenv("NOTIFY_SOCKET") == nil ? nil : { sd_notify(0, "STATUS=\($0)") })
+    applyOwn()
   }
 
   /// Path of a socket in the runtime directory; see `SocketName`.
@@ -42,9 +55,18 @@ public final class ServiceContext {
 
   /// Tells the supervisor that this process serves now (READY=1, sd_notify(3)).
   public func notifyReady(status: String) {
+    isReady = true
     log.event(.ready, "ready: \(status)")
     sd_notify(0, "READY=1\nSTATUS=\(status)")
   }
+
+  /// The configuration is being read again; `notifyReloaded` follows.
+  func notifyReloading() {
+    guard isReady else { return }
+    sd_notify(0, "RELOADING=1\nMONOTONIC_USEC=\(Clock.monotonicNs() / 1000)")
+  }
+
+  func notifyReloaded() { if isReady { sd_notify(0, "READY=1") } }
 
   /// Tells the supervisor in one line what this process is doing.
   public func notifyStatus(_ status: String) { sd_notify(0, "STATUS=\(status)") }
@@ -57,6 +79,12 @@ public final class ServiceContext {
 
   /// What this process tells about itself.
   public func statistics(_ counters: [ProcessStatistics.Counter]) -> ProcessStatistics {
+    Self.statistics(role, instance, startedMs, counters)
+  }
+
+  private static func statistics(
+    _ role: Role, _ instance: UInt32, _ startedMs: Int64, _ counters: [ProcessStatistics.Counter]
+  ) -> ProcessStatistics {
     ProcessStatistics(
       role: role, instance: instance, pid: CurrentProcess.pid, startedMs: startedMs,
       residentBytes: CurrentProcess.residentBytes(),

@@ -49,7 +49,7 @@ public final class SiblingListener<Handler: EventHandler> {
         guard let accepted = try UnixSocket.accept(socket) else { return }
         try admit(accepted, take)
       } catch {
-        log.error("cannot accept a sibling: \(error)")
+        log.event(.systemTrouble, "cannot accept a sibling: \(error)")
         return
       }
     }
@@ -61,7 +61,7 @@ public final class SiblingListener<Handler: EventHandler> {
     do throws(Errno) {
       try loop.unwatch(watch)
       try admit(try entry.socket.duplicate(), take)
-    } catch { log.error("cannot admit a sibling: \(error)") }
+    } catch { log.event(.systemTrouble, "cannot admit a sibling: \(error)") }
   }
 
   private func admit(_ accepted: consuming OwnedFD, _ take: (Hello, consuming OwnedFD) -> Void)

@@ -301,7 +301,7 @@ private func apiVersions(_ correlationId: Int32, version: Int16 = 3) throws -> [
     try harness.coordinator.send(.reportStatistics)
     try harness.until("it tells") { harness.coordinator.statistics.count == 1 }
     let counters = harness.coordinator.statistics[0].counters
-    #expect(counters.contains(.init("connections", 1)) && counters.contains(.init("requests", 1)))
+    #expect(counters.contains(.level("connections", 1)) && counters.contains(.init("requests", 1)))
   }
 
   // MARK: Fetchers

@@ -28,24 +28,4 @@ import Testing
       }
     }
   }
-
-  @Test func linesOfOneRuleAreFew() {
-    var limiter = LogLimiter()
-    #expect(admitted(&limiter, .unreadable, 0) == 0)
-    for _ in 0..<100 { #expect(admitted(&limiter, .unreadable, 5) == nil) }
-    #expect(admitted(&limiter, .notServed, 5) == 0, "another rule")
-    #expect(limiter.takeSuppressed(nowNs: 999_999_999).isEmpty, "its second is not over")
-    #expect(limiter.hasSuppressed)
-    let told = limiter.takeSuppressed(nowNs: 1_000_000_000)
-    #expect(told.map(\.count) == [100] && told.map(\.rule) == [.unreadable])
-    #expect(!limiter.hasSuppressed)
-    #expect(admitted(&limiter, .unreadable, 1_000_000_001) == 0, "the next one is named")
-    #expect(admitted(&limiter, .unreadable, 1_500_000_000) == nil)
-    #expect(admitted(&limiter, .unreadable, 2_000_000_001) == 1)
-    #expect(limiter.takeSuppressed(nowNs: 9_000_000_000).isEmpty)
-  }
-
-  private func admitted(_ limiter: inout LogLimiter, _ rule: ClosingRule, _ nowNs: UInt64) -> Int? {
-    limiter.admit(rule, nowNs: nowNs)
-  }
 }

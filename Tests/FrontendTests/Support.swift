@@ -180,7 +180,7 @@ final class Harness {
           ProcessStatistics(
             role: .frontend, instance: 1, pid: 1, startedMs: 1, residentBytes: 1,
             cpuMicroseconds: 1, counters: counters)
-        }, ready: { status.value = $0 }, stopping: {}), loop: loop)
+        }, ready: { status.value = $0 }, stopping: {}, reload: { _ in }), loop: loop)
     let any = SocketAddress(host: "127.0.0.1", port: 0, isIPv6: false)
     let socket = try TCPSocket.listen(any, backlog: 64)
     guard let bound = try TCPSocket.localAddress(socket) else { throw TestFailure("no address") }

@@ -8,7 +8,7 @@ import Model
 import Service
 
 final class Broker {
-  let configuration: BrokerConfiguration
+  private(set) var configuration: BrokerConfiguration
   let topics: TopicKeeper
   let groups: GroupCoordinator
   let producerIds: ProducerIds
@@ -20,7 +20,6 @@ final class Broker {
   unowned let replies: any ReplyPort
   unowned let timers: any TimerPort
   unowned let clock: any ClockPort
-  var illegalNames = IllegalNames()
   /// Requests handled so far.
   var requestCount: UInt64 = 0
 
@@ -52,6 +51,14 @@ final class Broker {
     topics.whenDeleted = { [unowned groups] in groups.topicsDeleted($0) }
     // Until the logwriter is there, members of known groups are told to wait.
     groups.takeUp()
+  }
+
+  /// Takes over what may change while the process runs: what is asked for from now on is answered by
+  /// it, and the logs of topics that do not say otherwise go by its defaults.
+  func apply(_ configuration: BrokerConfiguration) {
+    self.configuration = configuration
+    groups.settings = GroupSettings(configuration)
+    topics.apply(configuration)
   }
 
   var nodeId: Int32 { configuration.nodeId }

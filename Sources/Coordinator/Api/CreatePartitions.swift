@@ -3,6 +3,7 @@
 import KafkaProtocol
 import Logging
 import Model
+import Service
 
 enum CreatePartitionsApi {
   private typealias Wanted = CreatePartitionsRequest.CreatePartitionsTopic
@@ -50,7 +51,7 @@ enum CreatePartitionsApi {
   ) -> (ErrorCode, String?) {
     switch result {
     case .failure(let error):
-      broker.log.error("partitions cannot be recorded: \(error)")
+      broker.log.event(.metadataRefused, "partitions cannot be recorded: \(error)")
       return (.unknownServerError, "The metadata store failed.")
     case .success(let outcomes):
       switch outcomes[id] ?? .placed {

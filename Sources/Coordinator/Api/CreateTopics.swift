@@ -5,6 +5,7 @@ import Configuration
 import KafkaProtocol
 import Logging
 import Model
+import Service
 
 enum CreateTopicsApi {
   private typealias Wanted = CreateTopicsRequest.CreatableTopic
@@ -36,7 +37,7 @@ enum CreateTopicsApi {
         takeBack(topics.filter { isFailure(outcomes[$0.id]) }, broker)
         send(answers(outcomes))
       case .failure(let error):
-        broker.log.error("topics cannot be recorded: \(error)")
+        broker.log.event(.metadataRefused, "topics cannot be recorded: \(error)")
         send(
           answers(
             Dictionary(
@@ -56,7 +57,9 @@ enum CreateTopicsApi {
     let left = topics.filter { broker.topics.state.topic(id: $0.id) != nil }
     if left.isEmpty { return }
     broker.topics.delete(left) { error in
-      if let error { broker.log.error("failed topics cannot be taken back: \(error)") }
+      if let error {
+        broker.log.event(.metadataRefused, "failed topics cannot be taken back: \(error)")
+      }
     }
   }
 

@@ -5,6 +5,7 @@ import Configuration
 import KafkaProtocol
 import Logging
 import Model
+import Service
 
 enum DeleteTopicsApi {
   private typealias Answer = DeleteTopicsResponse.DeletableTopicResult
@@ -41,7 +42,7 @@ enum DeleteTopicsApi {
     if topics.isEmpty { return send(answers, context, broker) }
     broker.topics.delete(topics) { error in
       if let error {
-        broker.log.error("a deletion cannot be recorded: \(error)")
+        broker.log.event(.metadataRefused, "a deletion cannot be recorded: \(error)")
         for index in answers.indices where answers[index].errorCode == .none {
           answers[index].errorCode = .unknownServerError
           answers[index].errorMessage = "The metadata store failed."

@@ -3,6 +3,7 @@
 import KafkaProtocol
 import Logging
 import Model
+import Service
 
 enum InitProducerIdApi {
   static func handle(
@@ -21,7 +22,7 @@ enum InitProducerIdApi {
       switch result {
       case .success(let id): answer(.none, id, context, broker)
       case .failure(let error):
-        broker.log.error("no producer ids: \(error)")
+        broker.log.event(.metadataRefused, "no producer ids: \(error)")
         answer(.coordinatorNotAvailable, -1, context, broker)
       }
     }

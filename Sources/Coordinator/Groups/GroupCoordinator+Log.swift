@@ -7,6 +7,7 @@ import KafkaProtocol
 import Logging
 import Model
 import Records
+import Service
 
 extension GroupCoordinator {
   /// Bytes in one batch, unless those of one request are more.
@@ -29,7 +30,7 @@ extension GroupCoordinator {
       shardsToFlush.insert(index)
     } catch {
       // Such as a name that is too long for its field.
-      log.error("a group's record cannot be encoded: \(error)")
+      log.event(.groupsUnavailable, "a group's record cannot be encoded: \(error)")
       then(.unknownServerError)
     }
   }
@@ -60,8 +61,11 @@ extension GroupCoordinator {
     let isAppended = entry.error == .none
     let appends = shards[index].answered(number, baseOffset: isAppended ? entry.baseOffset : nil)
     if !isAppended {
-      log.warning(
-        "group records could not be appended: \(entry.error)", metadata: ["partition": "\(index)"])
+      log.event(
+        .groupsUnavailable, "group records could not be appended: \(entry.error)",
+        metadata: [
+          "topic": "\(Self.topicName)", "partition": "\(index)", "@errorCode": "\(entry.error)",
+        ])
     }
     finish(appends, Self.clientError(entry.error))
     if isAppended { watchExpiry() }
@@ -103,7 +107,7 @@ extension GroupCoordinator {
         try Compression.compress(bytes, as: settings.compression)
       }
     } catch {
-      log.error("group records cannot be compressed: \(error)")
+      log.event(.groupsUnavailable, "group records cannot be compressed: \(error)")
       return nil
     }
   }
@@ -239,9 +243,9 @@ extension GroupCoordinator {
       else { return }
       shards[index].replay(record)
     } catch {
-      log.warning(
-        "passed over a record of \(Self.topicName) that cannot be read: \(error)",
-        metadata: ["partition": "\(index)"])
+      log.event(
+        .groupsUnavailable, "passed over a record that cannot be read: \(error)",
+        metadata: ["topic": "\(Self.topicName)", "partition": "\(index)"])
     }
   }
 
@@ -250,8 +254,8 @@ extension GroupCoordinator {
       // Without the logwriter its return starts all over; otherwise someone has to look.
       shards[index].clear()
       if error != .lost {
-        log.error(
-          "groups cannot be loaded: \(error)",
+        log.event(
+          .groupsUnavailable, "groups cannot be loaded: \(error)",
           metadata: ["topic": "\(Self.topicName)", "partition": "\(index)"])
       }
       return

@@ -21,7 +21,8 @@ final class GroupCoordinator {
   /// Groups with members, or that had some; whoever would make one more is told UNKNOWN_MEMBER_ID.
   private static let sessionsMax = 500_000
 
-  let settings: GroupSettings
+  /// New groups go by it, and offsets that expire.
+  var settings: GroupSettings
   let topics: TopicKeeper
   let logs: LogConversation
   unowned let scoreboard: any ScoreboardPort

@@ -56,6 +56,11 @@ final class LogConversation {
     ask(.states(then)) { .createPartitions(token: $0, specs) }
   }
 
+  /// The logwriter goes by other configurations for a topic from now on.
+  func configureTopic(_ topicId: UUID128, _ config: LogConfig) {
+    _ = port.send(.configureTopic(topicId: topicId, config))
+  }
+
   func deletePartitions(_ names: [PartitionName], then: @escaping ([PartitionState]?) -> Void) {
     ask(.states(then)) { .deletePartitions(token: $0, names) }
   }

@@ -6,6 +6,7 @@ import IPC
 import Logging
 import Model
 import Records
+import Service
 
 struct TimestampedOffset: Equatable {
   var offset: Int64
@@ -74,7 +75,8 @@ enum TimestampSearch {
         case .lost: then(.failed(.leaderNotAvailable))
         case .refused(let error): then(.failed(error))
         case .system, .corrupt:
-          broker.log.error("a search by timestamp failed: \(error.map { "\($0)" } ?? "")")
+          broker.log.event(
+            .partitionUnreadable, "a search by timestamp failed: \(error.map { "\($0)" } ?? "")")
           then(.failed(.kafkaStorageError))
         }
       })

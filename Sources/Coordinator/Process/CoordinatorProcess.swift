@@ -44,6 +44,7 @@ final class CoordinatorProcess: EventHandler {
       path: context.socketPath(SocketName.logwriter), edge: .coordinatorToLogWriter,
       instance: context.instance, loop: loop, source: .logWriter, retrySource: .logWriterRetry)
     peers = Peers(loop: loop, log: context.log)
+    loop.upkeep = context.upkeep
   }
 
   /// Connects to the logwriter and works until it is told to stop.
@@ -51,6 +52,12 @@ final class CoordinatorProcess: EventHandler {
     let broker = Broker(
       configuration: context.configuration, metadata: metadata, world: self, log: context.log)
     self.broker = broker
+    context.upkeep.tell(
+      counters: { [unowned self] in counters(broker) },
+      status: { [unowned self] pace in
+        status + pace.clause([("requests", false, "requests")])
+      })
+    context.notifyStatus(status)
     connectToLogWriter()
     do throws(Errno) { try loop.run(self) } catch { throw ServiceFailure(error) }
     context.notifyStopping()
@@ -85,7 +92,7 @@ final class CoordinatorProcess: EventHandler {
   func stopRequested() { loop.stop() }
 
   func reloadRequested() {
-    context.log.notice("the configuration is read at the start; restart to change it")
+    context.reload { [unowned self] configuration in broker?.apply(configuration) }
   }
 
   // MARK: - Siblings that connect to us
@@ -110,15 +117,26 @@ final class CoordinatorProcess: EventHandler {
   }
 
   private func askForStatus(_ admin: UInt64, _ broker: Broker) {
-    let own = context.statistics([
-      .init("requests", broker.requestCount), .init("topics", UInt64(metadata.state.topicCount)),
-      .init("partitions", UInt64(metadata.state.partitionCount)),
-      .init("groups", UInt64(broker.groups.sessionCount)),
-      .init("frontends", UInt64(peers.frontendCount)),
-      .init("fetchers", UInt64(peers.fetcherCount)),
-    ])
+    let own = context.statistics(counters(broker))
     let asksLogWriter = logWriter.send(.reportStatistics)
     peers.askForStatus(admin, own: own, logWriterToo: asksLogWriter)
+  }
+
+  private func counters(_ broker: Broker) -> [ProcessStatistics.Counter] {
+    [
+      .init("requests", broker.requestCount), .level("topics", metadata.state.topicCount),
+      .level("partitions", metadata.state.partitionCount),
+      .level("groups", broker.groups.sessionCount), .level("frontends", peers.frontendCount),
+      .level("fetchers", peers.fetcherCount),
+    ]
+  }
+
+  /// What `systemctl status` shows, without rates.
+  private var status: String {
+    guard isReady else { return "waiting for the logwriter" }
+    let groups = broker?.groups.sessionCount ?? 0
+    return
+      "\(metadata.state.topicCount) topics, \(metadata.state.partitionCount) partitions, \(groups) groups"
   }
 
   // MARK: - The logwriter
@@ -136,7 +154,8 @@ final class CoordinatorProcess: EventHandler {
         try take(message, &descriptors)
       }
     } catch {
-      context.log.event(.siblingLost, "the logwriter is gone: \(error)")
+      context.log.event(
+        .siblingLost, "the logwriter is gone: \(error)", metadata: ["@sibling": "logwriter"])
       peers.status.lost(Peers.logWriterNumber)
       broker?.topics.logWriterLost()
       broker?.logs.lost()
@@ -168,8 +187,7 @@ final class CoordinatorProcess: EventHandler {
 
   private func becomeReady(_ broker: Broker) {
     isReady = true
-    let state = broker.topics.state
-    context.notifyReady(status: "\(state.topicCount) topics, \(state.partitionCount) partitions")
+    context.notifyReady(status: status)
     context.log.info("serving a cluster", metadata: ["cluster": "\(broker.clusterId)"])
   }
 }

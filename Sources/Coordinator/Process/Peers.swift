@@ -59,7 +59,7 @@ final class Peers {
       let channel = try Frontend(socket, loop: loop, source: .peer(number))
       frontends[number] = channel
       attempt(number) { () throws(ChannelError) in try channel.send(.image(image)) }
-    } catch { log.error("a frontend cannot be watched: \(error)") }
+    } catch { log.event(.systemTrouble, "a frontend cannot be watched: \(error)") }
   }
 
   func addFetcher(_ socket: consuming OwnedFD, image: ImageUpdate) {
@@ -68,14 +68,14 @@ final class Peers {
       let channel = try Fetcher(socket, loop: loop, source: .peer(number))
       fetchers[number] = channel
       attempt(number) { () throws(ChannelError) in try channel.send(.image(image)) }
-    } catch { log.error("a fetcher cannot be watched: \(error)") }
+    } catch { log.event(.systemTrouble, "a fetcher cannot be watched: \(error)") }
   }
 
   func addAdmin(_ socket: consuming OwnedFD) {
     let number = nextNumber()
     do throws(Errno) {
       admins[number] = try Admin(socket, loop: loop, source: .peer(number))
-    } catch { log.error("an administrator cannot be watched: \(error)") }
+    } catch { log.event(.systemTrouble, "an administrator cannot be watched: \(error)") }
   }
 
   /// Hands what a peer has said to `hear`.
@@ -141,7 +141,9 @@ final class Peers {
   private func attempt(_ number: UInt64, _ send: () throws(ChannelError) -> Void) {
     do throws(ChannelError) { try send() } catch {
       // The loop reports the end of the channel; here others may be in the middle of their work.
-      log.warning("a sibling cannot be sent to: \(error)")
+      log.event(
+        .siblingDropped, "a \(kind(number)) cannot be sent to: \(error)",
+        metadata: ["@sibling": "\(kind(number))"])
       frontends[number]?.abort()
       fetchers[number]?.abort()
       admins[number]?.abort()
@@ -149,10 +151,14 @@ final class Peers {
   }
 
   private func disconnect(_ number: UInt64, _ reason: String) {
-    let kind =
-      frontends[number] != nil ? "frontend" : fetchers[number] != nil ? "fetcher" : "administrator"
-    log.error("disconnected a \(kind): \(reason)")
+    log.event(
+      .siblingDropped, "disconnected a \(kind(number)): \(reason)",
+      metadata: ["@sibling": "\(kind(number))"])
     remove(number)
+  }
+
+  private func kind(_ number: UInt64) -> String {
+    frontends[number] != nil ? "frontend" : fetchers[number] != nil ? "fetcher" : "administrator"
   }
 
   private func remove(_ number: UInt64) {

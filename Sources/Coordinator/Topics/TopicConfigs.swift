@@ -4,7 +4,9 @@ import Configuration
 import Model
 
 final class TopicConfigs {
-  let broker: BrokerConfiguration
+  var broker: BrokerConfiguration {
+    didSet { resolved.removeAll() }
+  }
   /// Most topics set nothing: the last answers are kept.
   private var resolved: [[String: String]: LogConfig] = [:]
   private static let resolvedMax = 64

@@ -4,6 +4,7 @@
 // A decision is durable before the logwriter hears of it. What the logwriter did not do because it
 // or we went away is done when both are back: `reconcile` compares its inventory with the metadata.
 
+import Configuration
 import IPC
 import Linux
 import Logging
@@ -73,18 +74,34 @@ final class TopicKeeper {
       epoch: epoch, isSnapshot: true, topics: state.topicsInOrder.map(image), removed: [])
   }
 
+  /// Other defaults for what topics do not set: the logwriter and the image follow where that makes a
+  /// difference.
+  func apply(_ configuration: BrokerConfiguration) {
+    let before = state.topicsInOrder.map { configs.logConfig($0.configs) }
+    configs.broker = configuration
+    var changed: [Topic] = []
+    for (topic, old) in zip(state.topicsInOrder, before) {
+      let config = configs.logConfig(topic.configs)
+      if config == old { continue }
+      changed.append(topic)
+      if phase != .away { logs.configureTopic(topic.id, config) }
+    }
+    if phase == .ready { publish(changed) }
+  }
+
   // MARK: - The logwriter comes and goes
 
   /// The log directories belong to this cluster: ours too, if we have none.
   func belongs(toCluster id: String) {
     if let known = state.clusterId {
       if known != id {
-        log.error("the log directories belong to cluster \(id), the metadata to \(known)")
+        log.event(
+          .metadataRefused, "the log directories belong to cluster \(id), the metadata to \(known)")
       }
       return
     }
     metadata.commit([.clusterId(id)]) { error in
-      if let error { log.error("the cluster id cannot be recorded: \(error)") }
+      if let error { log.event(.metadataRefused, "the cluster id cannot be recorded: \(error)") }
     }
   }
 
@@ -118,7 +135,7 @@ final class TopicKeeper {
     do throws(StoreError) {
       plan = try Reconciliation(state, found, wasDeleted: metadata.wasDeleted)
     } catch {
-      log.error("cannot compare the logs on disk with the metadata: \(error)")
+      log.event(.metadataRefused, "cannot compare the logs on disk with the metadata: \(error)")
       return
     }
     for stray in plan.strays {
@@ -133,12 +150,12 @@ final class TopicKeeper {
     metadata.commit(records) { error in
       if let error {
         // What we know is served all the same; the next logwriter brings the rest up again.
-        log.error("cannot record the topics found on disk: \(error)")
+        log.event(.metadataRefused, "cannot record the topics found on disk: \(error)")
         return takeUp(plan)
       }
       for topic in plan.adopted {
-        log.notice(
-          "adopted a topic found on disk",
+        log.event(
+          .topicCreated, "adopted a topic found on disk",
           metadata: ["topic": "\(topic.name)", "partitions": "\(topic.partitionCount)"])
       }
       takeUp(plan)
@@ -190,7 +207,7 @@ final class TopicKeeper {
     }
     if changed.isEmpty { return }
     metadata.commit(changed.map { .topic($0) }) { error in
-      if let error { log.error("leader epochs cannot be recorded: \(error)") }
+      if let error { log.event(.metadataRefused, "leader epochs cannot be recorded: \(error)") }
     }
   }
 
@@ -206,7 +223,13 @@ final class TopicKeeper {
       uniqueKeysWithValues: topics.map { ($0.id, state.topic(id: $0.id)?.partitionCount ?? 0) })
     metadata.commit(topics.map { .topic($0) }) { error in
       if let error { return then(.failure(error)) }
-      for topic in topics { placement.expect(topic) }
+      for topic in topics {
+        let isNew = before[topic.id] == 0
+        log.event(
+          isNew ? .topicCreated : .topicChanged, isNew ? "created a topic" : "changed a topic",
+          metadata: ["topic": "\(topic.name)", "partitions": "\(topic.partitionCount)"])
+        placement.expect(topic)
+      }
       wait(for: topics, timeoutMs: timeoutMs) { then(.success($0)) }
       // Without a logwriter the reconciliation will do it.
       if phase == .away { return }
@@ -225,7 +248,10 @@ final class TopicKeeper {
     }
     metadata.commit(deleted.map { .topicDeleted($0) }) { error in
       if let error { return then(error) }
-      for topic in topics { placement.forget(topic.id) }
+      for topic in topics {
+        log.event(.topicDeleted, "deleted a topic", metadata: ["topic": "\(topic.name)"])
+        placement.forget(topic.id)
+      }
       epoch += 1
       images.publish(
         ImageUpdate(epoch: epoch, isSnapshot: false, topics: [], removed: topics.map(\.id)))
@@ -242,14 +268,17 @@ final class TopicKeeper {
     logs.deletePartitions(names) { [unowned self] states in
       guard let states else { return }
       if let failed = states.first(where: { !Self.isGone($0) }) {
-        log.error(
+        log.event(
+          .partitionChangeFailed,
           "a log could not be deleted; the next logwriter will be asked again: \(failed.detail)",
           metadata: ["topic": "\(failed.name.topic)", "partition": "\(failed.name.partition)"])
         return
       }
       guard state.deletions[id] != nil else { return }
       metadata.commit([.deletionFinished(id)]) { error in
-        if let error { log.error("cannot record the end of a deletion: \(error)") }
+        if let error {
+          log.event(.metadataRefused, "cannot record the end of a deletion: \(error)")
+        }
       }
     }
   }
@@ -285,7 +314,10 @@ final class TopicKeeper {
     if state.error == .none || state.error == .leaderNotAvailable { return }
     log.event(
       .partitionOffline, "a partition cannot be used: \(state.error) \(state.detail)",
-      metadata: ["topic": "\(state.name.topic)", "partition": "\(state.name.partition)"])
+      metadata: [
+        "topic": "\(state.name.topic)", "partition": "\(state.name.partition)",
+        "@errorCode": "\(state.error)",
+      ])
   }
 
   private func image(_ topic: Topic) -> TopicImage {

@@ -15,7 +15,7 @@ extension FetcherProcess {
         socket, loop: loop, source: .frontend(number))
       let peer = FrontendPeer(instance: hello.instance, channel: channel)
       if number == frontends.count { frontends.append(peer) } else { frontends[number] = peer }
-    } catch { log.error("cannot watch a frontend: \(error)") }
+    } catch { log.event(.systemTrouble, "cannot watch a frontend: \(error)") }
     if isStopping { tell(number, .draining) }
   }
 
@@ -28,7 +28,9 @@ extension FetcherProcess {
     } catch .channel(.closed) {
       lose(number)
     } catch {
-      log.error("gave up frontend \(peer.instance): \(error)")
+      log.event(
+        .siblingDropped, "gave up frontend \(peer.instance): \(error)",
+        metadata: ["@sibling": "frontend", "@siblingInstance": "\(peer.instance)"])
       lose(number)
     }
   }
@@ -87,8 +89,9 @@ extension FetcherProcess {
 
   /// Tells the frontend to close a client's connection, and forgets it.
   func refuse(_ client: Client, _ reason: String) {
-    log.info(
-      "closing a client's connection: \(reason)", metadata: ["peer": "\(client.peer)"])
+    // The frontend tells of it, with the client's name.
+    log.debug("refusing a client: \(reason)", metadata: ["peer": "\(client.peer)"])
+    counts.refused += 1
     tell(client.frontend, .refused(connection: client.connection, reason: reason))
     forget(client)
   }

@@ -27,7 +27,8 @@ extension FetcherProcess {
         try heard(message, &descriptors)
       }
     } catch {
-      log.event(.siblingLost, "lost the logwriter: \(error)")
+      log.event(
+        .siblingLost, "lost the logwriter: \(error)", metadata: ["@sibling": "logwriter"])
       // Nobody will answer what was asked; who waits asks again when there is a new scoreboard.
       segmentRequests.removeAll()
       for case let client? in clients { client.fetch?.opening = 0 }
@@ -37,7 +38,7 @@ extension FetcherProcess {
   func coordinatorReady(_ readiness: Readiness) {
     do throws(ChannelError) {
       try coordinator.ready(readiness) { message, _ throws(MessageError) in heard(message) }
-    } catch { log.event(.siblingLost, "lost the coordinator: \(error)") }
+    } catch { coordinatorLost(error) }
   }
 
   /// Reads what the coordinator has sent by now: whoever was told of a topic may use it at once.
@@ -46,8 +47,13 @@ extension FetcherProcess {
     let before = counts.images
     do throws(ChannelError) {
       try coordinator.drain { message, _ throws(MessageError) in heard(message) }
-    } catch { log.event(.siblingLost, "lost the coordinator: \(error)") }
+    } catch { coordinatorLost(error) }
     return counts.images != before
+  }
+
+  private func coordinatorLost(_ error: ChannelError) {
+    log.event(
+      .siblingLost, "lost the coordinator: \(error)", metadata: ["@sibling": "coordinator"])
   }
 
   private func heard(_ message: CoordinatorToFetcher) {

@@ -1,6 +1,7 @@
 // The process: its loop, its links, and the state that the extensions beside this file work on.
 // Nothing here is durable; a fetcher that dies is replaced and knows nothing of its predecessor.
 
+import Configuration
 import IPC
 import Linux
 import Service
@@ -25,7 +26,7 @@ final class FetcherProcess: EventHandler {
     FetcherToCoordinator, CoordinatorToFetcher, FetcherProcess
   >
 
-  let settings: FetcherSettings
+  private(set) var settings: FetcherSettings
   let reports: FetcherReports
   let log: Log
   let loop: EventLoop<FetcherProcess>
@@ -85,6 +86,9 @@ final class FetcherProcess: EventHandler {
       loop: loop, source: .coordinator, retrySource: .coordinatorRetry)
     reader = PartitionReader(descriptorsMax: settings.segmentDescriptorsMax)
     sessions = FetchSessions(capacity: settings.sessionsMax, instance: settings.instance)
+    loop.upkeep = reports.upkeep
+    reports.upkeep?.tell(
+      counters: { [unowned self] in counters }, status: { [unowned self] in status($0) })
   }
 
   /// Serves until it is told to stop.
@@ -140,15 +144,32 @@ final class FetcherProcess: EventHandler {
     loop.schedule(afterMs: 5000, .drained)
   }
 
-  func reloadRequested() {}
+  func reloadRequested() { reports.reload(self) }
+
+  /// Takes over what may change while the process runs. Fetches under way keep their limit, sessions
+  /// stay until they are to go.
+  func apply(_ configuration: BrokerConfiguration) {
+    settings.fetchMaxBytes = configuration.fetchMaxBytes
+    settings.sessionsMax = configuration.maxIncrementalFetchSessionCacheSlots
+    sessions.capacity = settings.sessionsMax
+  }
+
+  /// What `systemctl status` shows.
+  private func status(_ pace: Pace) -> String {
+    let count = counts.clients
+    return (isReady ? "serving fetches" : "waiting for the logwriter and the coordinator")
+      + ": \(count) connection\(count == 1 ? "" : "s"), \(counts.parked) waiting for records"
+      + pace.clause([("fetch_requests", false, "fetches"), ("bytes_sent", true, "out")])
+  }
 
   var counters: [ProcessStatistics.Counter] {
     [
       .init("fetch_requests", counts.requests), .init("bytes_sent", counts.bytes),
-      .init("parked", UInt64(counts.parked)), .init("connections", UInt64(counts.clients)),
-      .init("sessions", UInt64(sessions.count)),
+      .init("refused", counts.refused),
+      .level("parked", counts.parked), .level("connections", counts.clients),
+      .level("sessions", sessions.count),
       .init("session_evictions", sessions.evictions),
-      .init("segments_open", UInt64(reader.cache.segmentCount)),
+      .level("segments_open", reader.cache.segmentCount),
       .init("segment_requests", counts.segmentRequests),
     ]
   }
@@ -156,6 +177,7 @@ final class FetcherProcess: EventHandler {
 
 struct FetchCounts {
   var requests: UInt64 = 0
+  var refused: UInt64 = 0
   var bytes: UInt64 = 0
   var segmentRequests: UInt64 = 0
   var images: UInt64 = 0

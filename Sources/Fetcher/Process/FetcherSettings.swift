@@ -52,20 +52,27 @@ struct FetcherReports {
   var ready: () -> Void
   var stopping: () -> Void
   var statistics: ([ProcessStatistics.Counter]) -> ProcessStatistics
+  var upkeep: Upkeep?
+  /// Reads the configuration again; what changes comes back to `FetcherProcess.apply`.
+  var reload: (FetcherProcess) -> Void
 
   init(
     ready: @escaping () -> Void, stopping: @escaping () -> Void,
-    statistics: @escaping ([ProcessStatistics.Counter]) -> ProcessStatistics
+    statistics: @escaping ([ProcessStatistics.Counter]) -> ProcessStatistics,
+    upkeep: Upkeep? = nil, reload: @escaping (FetcherProcess) -> Void = { _ in }
   ) {
     self.ready = ready
     self.stopping = stopping
     self.statistics = statistics
+    self.upkeep = upkeep
+    self.reload = reload
   }
 
   init(_ context: ServiceContext) {
     self.init(
       ready: { context.notifyReady(status: "serving fetches") },
       stopping: { context.notifyStopping() },
-      statistics: { context.statistics($0) })
+      statistics: { context.statistics($0) }, upkeep: context.upkeep,
+      reload: { process in context.reload { process.apply($0) } })
   }
 }

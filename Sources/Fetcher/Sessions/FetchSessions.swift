@@ -20,7 +20,8 @@ enum SessionVerdict {
 }
 
 struct FetchSessions {
-  private let capacity: Int
+  /// Sessions that there may be; those over it go as new ones come.
+  var capacity: Int
   private let instance: UInt32
   private var sessions: [Int32: FetchSession] = [:]
   private(set) var evictions: UInt64 = 0

@@ -41,6 +41,14 @@ final class Connection {
   /// The client sends nothing any more.
   var hasEnded = false
   var isClosed = false
+  /// The work so far; `sluice top` shows it.
+  var requests: UInt64 = 0
+  var bytesIn: UInt64 = 0
+  var bytesOut: UInt64 = 0
+  /// `bytesIn` and `bytesOut` together when the busiest connections were last asked for.
+  var bytesTold: UInt64 = 0
+  /// What the client calls itself in its first request that says so.
+  var clientId: String?
   /// When something moved last, ns of the monotonic clock.
   var lastActivityNs: UInt64
   /// `Lending.accountedBytes` when idleness was checked last.
@@ -56,6 +64,9 @@ final class Connection {
     self.listener = listener
     lastActivityNs = nowNs
   }
+
+  /// Bytes of a client's name that are kept.
+  static let clientIdMax = 128
 
   static func slot(of number: UInt64) -> Int { Int(UInt32(truncatingIfNeeded: number)) }
 

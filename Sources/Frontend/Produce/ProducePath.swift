@@ -32,10 +32,17 @@ final class ProducePath {
     var nowMs: Int64
   }
 
-  /// Why a batch of the request that was last accepted was refused, until somebody takes it.
-  private var refused: RecordBatchRejection?
+  /// A batch that was refused, and where it was to go.
+  struct Refused {
+    var rejection: RecordBatchRejection
+    var topic: String
+    var partition: Int32
+  }
 
-  func takeRefused() -> RecordBatchRejection? {
+  /// The first batch that was refused of the request last accepted, until somebody takes it.
+  private var refused: Refused?
+
+  func takeRefused() -> Refused? {
     defer { refused = nil }
     return refused
   }
@@ -185,6 +192,10 @@ final class ProducePath {
       append.slot = image.slot
       append.generation = image.generation
       judge(partition.records, &append, topics[topic], target, frame, nowMs)
+      if let rejection = append.rejection, refused == nil {
+        refused = Refused(
+          rejection: rejection, topic: topics.name(topic), partition: partition.index)
+      }
     } else {
       append.error = target.unknown
     }
@@ -220,7 +231,6 @@ final class ProducePath {
     switch RecordBatchValidator.validate(bytes, rules: rules, nowMs: nowMs) {
     case .failure(let rejection):
       append.refuse(rejection)
-      refused = refused ?? rejection
     case .success(let header):
       // Nobody could have begun the transaction: InitProducerId refuses transactional ids.
       if header.isTransactional { append.error = .invalidTxnState }
