@@ -62,6 +62,8 @@ extension BrokerConfiguration {
   public var logSegmentBytes: Int { int("log.segment.bytes") }
   public var logIndexIntervalBytes: Int { int("log.index.interval.bytes") }
   public var logIndexSizeMaxBytes: Int { int("log.index.size.max.bytes") }
+  public var logRetentionCheckIntervalMs: Int64 { long("log.retention.check.interval.ms") }
+  public var logInitialTaskDelayMs: Int64 { long("log.initial.task.delay.ms") }
   public var producerIdExpirationMs: Int64 { long("producer.id.expiration.ms") }
 
   // Groups.

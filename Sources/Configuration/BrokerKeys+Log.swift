@@ -56,28 +56,28 @@ extension BrokerKeys {
       .accepted(.notEnforcedYet), "How often the recovery points are written down."),
     .int(
       "log.flush.start.offset.checkpoint.interval.ms", 60_000, .atLeast(0), .readOnly,
-      .accepted(.notEnforcedYet), "How often the log start offsets are written down."),
+      .accepted(.otherDesign), "How often the log start offsets are written down."),
     .long(
-      "log.retention.bytes", -1, .any, .clusterWide, .accepted(.notEnforcedYet),
+      "log.retention.bytes", -1, .any, .clusterWide, .used,
       "A partition longer than this loses its oldest segments; -1 is no limit."),
     .long(
-      "log.retention.ms", nil, .unlimitedOrPositive, .clusterWide, .accepted(.notEnforcedYet),
+      "log.retention.ms", nil, .unlimitedOrPositive, .clusterWide, .used,
       "Segments older than this are deleted; instead of log.retention.minutes."),
     .int(
-      "log.retention.minutes", nil, .unlimitedOrPositive, .readOnly, .accepted(.notEnforcedYet),
+      "log.retention.minutes", nil, .unlimitedOrPositive, .readOnly, .used,
       "Segments older than this are deleted; instead of log.retention.hours."),
     .int(
-      "log.retention.hours", 168, .unlimitedOrPositive, .readOnly, .accepted(.notEnforcedYet),
+      "log.retention.hours", 168, .unlimitedOrPositive, .readOnly, .used,
       "Segments older than this are deleted; -1 is never."),
     .long(
       "log.retention.check.interval.ms", 300_000, .atLeast(1), .readOnly,
-      .accepted(.notEnforcedYet), "How often to look for segments to delete."),
+      .used, "How often to look for segments to delete."),
     .text(
       .list, "log.cleanup.policy", "delete", .listOf(["compact", "delete"]), .clusterWide,
       .accepted(.notEnforcedYet), "What happens to old segments: delete, compact, or both."),
     .long(
       "log.segment.delete.delay.ms", 60_000, .atLeast(0), .clusterWide,
-      .accepted(.notEnforcedYet), "How long a removed file stays on the disk."),
+      .used, "How long a removed file stays on the disk."),
     .long(
       "log.local.retention.bytes", -2, .atLeast(-2), .clusterWide, .accepted(.notServedYet),
       "Bytes kept here of a partition in tiered storage; -2: as log.retention.bytes."),
@@ -94,7 +94,7 @@ extension BrokerKeys {
       "log.dir.failure.timeout.ms", 30_000, .atLeast(1), .readOnly, .accepted(.noController),
       "How long a broker may fail to report a failed directory."),
     .long(
-      "log.initial.task.delay.ms", 30_000, .atLeast(0), .readOnly, .accepted(.otherDesign),
+      "log.initial.task.delay.ms", 30_000, .atLeast(0), .readOnly, .used,
       "How long after its start the broker begins to look after its log."),
     .int(
       "producer.id.expiration.ms", 86_400_000, .atLeast(1), .clusterWide, .used,

@@ -82,7 +82,7 @@ public enum TopicKeys {
     of("retention.bytes", "log.retention.bytes"),
     TopicKey(
       key: .long(
-        "retention.ms", 604_800_000, .atLeast(-1), .readOnly, .accepted(.notEnforcedYet),
+        "retention.ms", 604_800_000, .atLeast(-1), .readOnly, .used,
         "Segments older than this are deleted; -1 is never."),
       synonyms: [
         ("log.retention.ms", 1), ("log.retention.minutes", minute), ("log.retention.hours", hour),

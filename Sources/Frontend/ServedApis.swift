@@ -8,8 +8,8 @@ enum ServedApis {
   static let keys: [ApiKey] = [
     .produce, .fetch, .listOffsets, .metadata, .offsetCommit, .offsetFetch, .findCoordinator,
     .joinGroup, .heartbeat, .leaveGroup, .syncGroup, .describeGroups, .listGroups, .apiVersions,
-    .createTopics, .deleteTopics, .initProducerId, .describeConfigs, .createPartitions,
-    .deleteGroups, .offsetDelete, .describeCluster, .describeTopicPartitions,
+    .createTopics, .deleteTopics, .deleteRecords, .initProducerId, .describeConfigs,
+    .createPartitions, .deleteGroups, .offsetDelete, .describeCluster, .describeTopicPartitions,
   ]
 
   private static let isServed: [Bool] = {

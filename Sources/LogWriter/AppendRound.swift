@@ -86,7 +86,7 @@ struct AppendRound {
         let records = UInt64(max(0, log.logEndOffset - endBefore))
         recordsWritten += records
         store.noteWork(slot, bytes: bytesWritten - bytesBefore, records: records)
-        store.markChanged(slot)
+        store.appended(to: slot)
       }
     }
     slots.removeAll(keepingCapacity: true)

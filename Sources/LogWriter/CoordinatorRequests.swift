@@ -54,6 +54,11 @@ extension LogWriter {
       startSweeping()
       try peer.channel.send(.partitionsDeleted(token: token, states))
     case .configureTopic(let topicId, let config): store.configure(topicId: topicId, config)
+    case .deleteRecords(let token, let records):
+      let answers = store.delete(records)
+      // What is told of as deleted cannot be read any more.
+      store.publishChanged(wake)
+      try peer.channel.send(.recordsDeleted(token: token, answers))
     case .append(let token, let slot, let generation, _, let batches):
       let entry = append(batches, slot, generation, token)
       store.publishChanged(wake)
@@ -88,7 +93,7 @@ extension LogWriter {
     guard let log = store.log(slot: slot, generation: generation) else {
       return refused(.unknownTopicOrPartition)
     }
-    store.markChanged(slot)
+    store.appended(to: slot)
     do throws(StorageError) {
       let outcome = try batches.withRawBytes { raw throws(StorageError) in
         let outcome = try log.stage(raw, from: .coordinator, nowMs: Clock.wallMs())

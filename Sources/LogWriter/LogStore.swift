@@ -22,12 +22,16 @@ final class LogStore {
   private var settingsByTopic: [UUID128: LogSettings] = [:]
   /// Logs that must be recovered before they serve.
   private(set) var unrecovered: [PartitionLog] = []
+  /// When to look at which log's age and size.
+  var retention: RetentionSchedule
+  /// Segments that readers have to let go, to be told at the end of the round.
+  private(set) var dropped: [DroppedSegments] = []
   /// Slots whose entry is to be published at the end of the round.
   private var changed: [UInt32] = []
   private var isChanged: [Bool] = []
   /// Slots of an earlier logwriter never match ours: generations begin at a random number.
   private let firstGeneration = UInt32.random(in: 1...0x3FFF_FFFF)
-  private let log: Log
+  let log: Log
   /// `producer.id.expiration.ms`.
   var producerIdExpirationMs: Int64
   /// Appends that the disk refused.
@@ -43,6 +47,9 @@ final class LogStore {
   ) throws(ServiceFailure) {
     self.log = log
     producerIdExpirationMs = configuration.producerIdExpirationMs
+    retention = RetentionSchedule(
+      intervalMs: configuration.logRetentionCheckIntervalMs,
+      earliestMs: Clock.wallMs() + configuration.logInitialTaskDelayMs)
     do throws(Errno) { scoreboard = try ScoreboardWriter() } catch { throw ServiceFailure(error) }
     // The rest of the descriptors is for peers and hand-overs.
     environment = LogEnvironment(
@@ -86,6 +93,9 @@ final class LogStore {
     return logs[Int(slot)]
   }
 
+  /// The log in `slot`, if there is one.
+  func log(slot: UInt32) -> PartitionLog? { slot < logs.count ? logs[Int(slot)] : nil }
+
   func find(_ partition: TopicPartition) -> PartitionLog? {
     for directory in directories {
       if let found = directory.logs[partition] { return found }
@@ -127,7 +137,10 @@ final class LogStore {
       }
       known.settings = settings
       known.lead(spec.leaderEpoch)
-      if let slot = slotByPartition[partition] { markChanged(slot) }
+      if let slot = slotByPartition[partition] {
+        markChanged(slot)
+        retention.touch(slot)
+      }
       return state(of: known).named(spec.name)
     }
     guard slotByPartition.count < ScoreboardLayout.capacity else {
@@ -188,6 +201,7 @@ final class LogStore {
 
   func configure(topicId: UUID128, _ config: LogConfig) {
     _ = settings(of: topicId, config)
+    for slot in logs.indices where logs[slot]?.topicId == topicId { retention.touch(UInt32(slot)) }
   }
 
   private func settings(of topicId: UUID128, _ config: LogConfig) -> LogSettings {
@@ -243,20 +257,6 @@ final class LogStore {
       "a partition refuses records, others may too: \(error)")
   }
 
-  /// Removes some files of deleted partitions.
-  /// - Returns: whether there are more.
-  func sweep() -> Bool {
-    var more = false
-    for directory in directories {
-      do throws(StorageError) { if try directory.sweep() { more = true } } catch {
-        log.event(
-          .partitionChangeFailed,
-          "cannot remove deleted partitions in \(directory.path): \(error)")
-      }
-    }
-    return more
-  }
-
   /// Ends cleanly: the next start needs no recovery.
   func close() {
     for directory in directories {
@@ -286,10 +286,12 @@ final class LogStore {
       work.append(SlotWork())
     }
     slotByPartition[partitionLog.partition] = slot
+    retention.touch(slot)
     publish(slot)
   }
 
   private func releaseSlot(_ slot: UInt32) {
+    segmentsDropped(slot, .min ..< .max)
     logs[Int(slot)] = nil
     work[Int(slot)] = SlotWork()
     generations[Int(slot)] = generations[Int(slot)] % 0x7FFF_FFFF + 1
@@ -302,6 +304,25 @@ final class LogStore {
     work[Int(slot)].bytes &+= bytes
     work[Int(slot)].records &+= records
     work[Int(slot)].appends &+= 1
+  }
+
+  /// The partition's segments with base offsets in `offsets` are no more.
+  func segmentsDropped(_ slot: UInt32, _ offsets: Range<Int64>) {
+    dropped.append(
+      DroppedSegments(
+        slot: slot, generation: generations[Int(slot)], fromOffset: offsets.lowerBound,
+        toOffset: offsets.upperBound))
+  }
+
+  func takeDropped() -> [DroppedSegments] {
+    defer { dropped.removeAll() }
+    return dropped
+  }
+
+  /// The log in `slot` was appended to.
+  func appended(to slot: UInt32) {
+    markChanged(slot)
+    retention.touch(slot)
   }
 
   /// The slot's entry is published at the end of the round.

@@ -15,8 +15,10 @@ final class LogWriter: EventHandler {
     case frontend(Int)
     case fetcher(Int)
     case coordinator(Int)
-    /// Timers: recover the next partition, remove files of deleted ones, forget idle producers.
+    /// Timers: recover the next partition, delete what is too old, remove files of what was deleted,
+    /// forget idle producers.
     case recover
+    case retain
     case sweep
     case expireProducers
   }
@@ -31,8 +33,12 @@ final class LogWriter: EventHandler {
   private var frontends = PeerTable<FrontendPeer>()
   private var round = AppendRound()
   private var brokenFrontends: [(number: Int, rule: String)] = []
-  private var isSweeping = false
   private var recoveries: UInt64 = 0
+  /// The timers, and what they are set to, ms since 1970.
+  private var retentionTimer: TimerID?
+  private var retentionMs = Int64.max
+  private var sweepTimer: TimerID?
+  private var sweepMs = Int64.max
 
   /// Kafka's `producer.id.expiration.check.interval.ms`.
   private static let expirationCheckMs: Int64 = 600_000
@@ -88,7 +94,7 @@ final class LogWriter: EventHandler {
     case .frontend(let number): frontendReady(number, readiness)
     case .fetcher(let number): fetcherReady(number, readiness)
     case .coordinator(let number): coordinatorReady(number, readiness)
-    case .recover, .sweep, .expireProducers: break
+    case .recover, .retain, .sweep, .expireProducers: break
     }
   }
 
@@ -100,9 +106,14 @@ final class LogWriter: EventHandler {
       recoveries += 1
       context.upkeep.noteWork()
       if !store.unrecovered.isEmpty { loop.schedule(afterMs: 0, .recover) }
+    case .retain:
+      retentionMs = .max
+      store.retain()
+      startSweeping()
     case .sweep:
-      isSweeping = false
-      if store.sweep() { startSweeping() }
+      sweepMs = .max
+      store.sweep()
+      startSweeping()
     case .expireProducers:
       store.expireProducers()
       loop.schedule(afterMs: Self.expirationCheckMs, .expireProducers)
@@ -118,6 +129,8 @@ final class LogWriter: EventHandler {
     }
     for state in store.takeFailed() { tellCoordinators(.partitionChanged(state)) }
     store.publishChanged(wake)
+    if !store.dropped.isEmpty { tellOfDropped() }
+    setRetentionTimer()
     if !round.isEmpty { answerFrontends() }
     for (number, rule) in brokenFrontends {
       dropFrontend(number, "it broke a rule of the edge: \(rule)")
@@ -226,10 +239,34 @@ final class LogWriter: EventHandler {
     }
   }
 
+  /// Has fetchers let go of segments: only then is their room on the disk free.
+  private func tellOfDropped() {
+    let dropped = store.takeDropped()
+    for peer in fetchers.all.values where peer.waitBoard != nil {
+      do throws(ChannelError) {
+        var rest = dropped[...]
+        while !rest.isEmpty {
+          try peer.channel.send(.dropped(Array(rest.prefix(AppendLimits.entriesMax))))
+          rest = rest.dropFirst(AppendLimits.entriesMax)
+        }
+      } catch { peer.channel.abort() }
+    }
+  }
+
+  private func setRetentionTimer() {
+    let wakeMs = store.retention.wakeMs
+    if wakeMs >= retentionMs { return }
+    if let retentionTimer { loop.cancel(retentionTimer) }
+    retentionMs = wakeMs
+    retentionTimer = loop.schedule(afterMs: max(0, wakeMs - Clock.wallMs()), .retain)
+  }
+
+  /// Sets the timer for the next files to be removed; between two slices others have a turn.
   func startSweeping() {
-    if isSweeping { return }
-    isSweeping = true
-    loop.schedule(afterMs: 10, .sweep)
+    guard let nextMs = store.nextSweepMs, nextMs < sweepMs else { return }
+    if let sweepTimer { loop.cancel(sweepTimer) }
+    sweepMs = nextMs
+    sweepTimer = loop.schedule(afterMs: max(10, nextMs - Clock.wallMs()), .sweep)
   }
 
   /// What this process tells about itself.

@@ -104,7 +104,7 @@ import Testing
       broker.listeners.advertised.values.map(\.description) == ["PLAINTEXT://localhost:9092"])
     let notice = try #require(broker.notice)
     #expect(notice.contains("num.network.threads, num.io.threads"))
-    #expect(notice.contains("(not enforced yet)"))
+    #expect(notice.contains("(of a feature that is not served yet)"))
     #expect(!notice.contains("\n"))
     #expect(!notice.contains("num.partitions"))
   }

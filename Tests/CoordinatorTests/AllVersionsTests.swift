@@ -190,6 +190,10 @@ import Testing
       return [version >= 6
         ? DeleteTopicsRequest(topics: [.init(name: "t"), .init(topicId: UUID128(high: 1, low: 1)), .init()])
         : DeleteTopicsRequest(topicNames: ["t", "none"])]
+    case .deleteRecords:
+      return [DeleteRecordsRequest(topics: ["t", "none"].map {
+        .init(name: $0, partitions: [.init(partitionIndex: 0, offset: -1), .init(partitionIndex: 1, offset: 5)])
+      }, timeoutMs: 1_000)]
     case .initProducerId:
       return [nil, "", "tx"].map {
         InitProducerIdRequest(transactionalId: $0, transactionTimeoutMs: 1_000)

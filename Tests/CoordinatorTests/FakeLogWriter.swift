@@ -70,8 +70,24 @@ final class FakeLogWriter {
       return [
         (.maxTimestamp(token: token, error: .none, offset: offset, timestampMs: timestampMs), nil)
       ]
+    case .deleteRecords(let token, let records):
+      return [(.recordsDeleted(token: token, records.map { delete($0) }), nil)]
     case .configureTopic, .reportStatistics: return []
     }
+  }
+
+  private func delete(_ records: RecordsToDelete) -> RecordsDeleted {
+    guard records.generation == generation, var log = logs[records.slot] else {
+      return RecordsDeleted(error: .notLeaderOrFollower)
+    }
+    if !log.config.deletes { return RecordsDeleted(error: .policyViolation) }
+    let start = records.beforeOffset == -1 ? log.endOffset : records.beforeOffset
+    guard start >= 0, start <= log.endOffset else {
+      return RecordsDeleted(error: .offsetOutOfRange)
+    }
+    log.startOffset = max(log.startOffset, start)
+    logs[records.slot] = log
+    return RecordsDeleted(error: .none, lowWatermark: log.startOffset)
   }
 
   /// Appends a batch as a producer would.

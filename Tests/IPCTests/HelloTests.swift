@@ -54,7 +54,7 @@ struct HelloTests {
     #expect(outcome(pair.first) == "waiting")
     let hello = Hello(edge: .fetcherToLogWriter, instance: 4).encoded()
     try hello.withRawBytes { raw throws(Errno) in _ = try UnixSocket.send(pair.second, raw) }
-    #expect(outcome(pair.first) == "fetcher→logwriter v1 4")
+    #expect(outcome(pair.first) == "\(Edge.fetcherToLogWriter) 4")
 
     let name = OpenDescriptors.uniqueName()
     let memory = try MemoryFile.shared(name: name, size: 1)

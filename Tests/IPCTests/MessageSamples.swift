@@ -98,6 +98,10 @@ enum Samples {
   static let logWriterToFetcher: [LogWriterToFetcher] = [
     .scoreboard, .segment(segment(index: true)), .segment(segment(index: false)),
     .segmentUnavailable(refusal), .advanced(slots: [1, 2, .max]), .advanced(slots: []),
+    .dropped([
+      DroppedSegments(slot: 1, generation: 2, fromOffset: .min, toOffset: .max),
+      DroppedSegments(slot: 3, generation: 4, fromOffset: 5, toOffset: 6),
+    ]),
   ]
   static let fetcherToCoordinator: [FetcherToCoordinator] = [.statistics(statistics)]
   static let coordinatorToFetcher: [CoordinatorToFetcher] = [.image(image), .reportStatistics]
@@ -108,6 +112,7 @@ enum Samples {
     .append(token: 3, slot: 4, generation: 5, acks: -1, batches: [1, 2, 3]), .openSegment(query),
     .lookUpTimestamp(token: 1, slot: 2, generation: 3, timestampMs: -2),
     .lookUpMaxTimestamp(token: 1, slot: 2, generation: 3), .reportStatistics,
+    .deleteRecords(token: 1, [RecordsToDelete(slot: 2, generation: 3, beforeOffset: -1)]),
   ]
   static let logWriterToCoordinator: [LogWriterToCoordinator] = [
     .scoreboard(clusterId: "nQ5IT4hhTvKqEOtqMfoXWQ"), .inventory([state, state], isLast: true),
@@ -119,6 +124,9 @@ enum Samples {
     .segment(segment(index: true)), .segmentUnavailable(refusal),
     .maxTimestamp(token: 4, error: .none, offset: 5, timestampMs: 6), .partitionChanged(state),
     .statistics(statistics),
+    .recordsDeleted(
+      token: 1,
+      [RecordsDeleted(error: .none, lowWatermark: 7), RecordsDeleted(error: .offsetOutOfRange)]),
   ]
   static let adminToCoordinator: [AdminToCoordinator] = [.status]
   static let coordinatorToAdmin: [CoordinatorToAdmin] = [.status([]), .status([statistics])]

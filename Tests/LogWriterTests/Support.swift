@@ -33,17 +33,21 @@ final class Broker {
   private(set) var writer: LogWriter
 
   private let device: LogDevice
+  private let overrides: [String]
 
-  init(device: LogDevice = LogDevice()) throws {
+  init(device: LogDevice = LogDevice(), overrides: [String] = []) throws {
     temporary = try TemporaryDirectory()
     self.device = device
-    writer = try Self.start(temporary.path, device)
+    self.overrides = overrides
+    writer = try Self.start(temporary.path, device, overrides)
   }
 
-  private static func start(_ path: String, _ device: LogDevice) throws -> LogWriter {
+  private static func start(_ path: String, _ device: LogDevice, _ overrides: [String]) throws
+    -> LogWriter
+  {
     var options = ServiceOptions()
     options.runtimeDirectory = path
-    options.overrides = ["log.dirs=\(path)/data"]
+    options.overrides = ["log.dirs=\(path)/data"] + overrides
     let context = try ServiceContext(role: .logwriter, options: options)
     let store = try LogStore(
       configuration: context.configuration, descriptorsMax: 1024, device: device, log: context.log)
@@ -79,8 +83,8 @@ final class Broker {
   func crash() throws {
     // The old store holds the lock of the directory: it must go before the new one comes.
     let elsewhere = try TemporaryDirectory()
-    writer = try Self.start(elsewhere.path, device)
-    writer = try Self.start(temporary.path, device)
+    writer = try Self.start(elsewhere.path, device, [])
+    writer = try Self.start(temporary.path, device, overrides)
   }
 }
 

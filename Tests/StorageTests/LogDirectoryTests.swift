@@ -75,7 +75,10 @@ struct LogDirectoryTests {
         partition(1), topicId: UUID128(high: 3, low: 4), settings: LogSettings())
       #expect(again.logEndOffset == 0)
       var slices = 1
-      while try directory.sweep(filesMax: 2) { slices += 1 }
+      while directory.nextRemovalMs == 0 {
+        try directory.sweep(nowMs: 0, filesMax: 2)
+        slices += 1
+      }
       #expect(slices > 4)
       #expect(try !File.names(in: temporary.path).contains { $0.hasSuffix("-delete") })
       #expect(try reader.log.size == Int64(batch.count))
@@ -84,7 +87,7 @@ struct LogDirectoryTests {
     // A sweep that a crash interrupted goes on after the next start.
     let next = try open(temporary.path)
     #expect(next.logs.count == 1)
-    while try next.sweep() {}
+    while next.nextRemovalMs == 0 { try next.sweep(nowMs: 0) }
     #expect(try !File.names(in: temporary.path).contains { $0.hasSuffix("-delete") })
   }
 
@@ -104,6 +107,7 @@ struct LogDirectoryTests {
         to: URL(fileURLWithPath: "\(temporary.path)/t-1/00000000000000000000.log.swap"))
     }
     let directory = try open(temporary.path)
+    while directory.nextRemovalMs != nil { try directory.sweep(nowMs: 0) }
     #expect(Set(directory.logs.keys) == [partition(0)])
     #expect(directory.refused.map(\.partition) == [partition(1)])
     #expect(File.exists("\(temporary.path)/lost+found"))

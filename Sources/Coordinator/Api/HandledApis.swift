@@ -48,6 +48,7 @@ enum HandledApis {
     .api(ListGroupsApi.handle),
     .api(CreateTopicsApi.handle),
     .api(DeleteTopicsApi.handle),
+    .api(DeleteRecordsApi.handle),
     .api(InitProducerIdApi.handle),
     .api(DescribeConfigsApi.handle),
     .api(CreatePartitionsApi.handle),

@@ -41,6 +41,7 @@ final class LogConversation {
     case append((AppendedEntry?) -> Void)
     case segment((SegmentAnswer) -> Void)
     case maxTimestamp((MaxTimestampAnswer) -> Void)
+    case recordsDeleted(([RecordsDeleted]?) -> Void)
   }
 
   private unowned let port: any LogWriterPort
@@ -95,6 +96,13 @@ final class LogConversation {
     }
   }
 
+  /// `then` is told of each entry in order, or nil when the logwriter went away.
+  func deleteRecords(
+    _ records: [RecordsToDelete], then: @escaping ([RecordsDeleted]?) -> Void
+  ) {
+    ask(.recordsDeleted(then)) { .deleteRecords(token: $0, records) }
+  }
+
   /// Takes an answer in; messages that answer nothing are the caller's.
   func answered(
     _ message: LogWriterToCoordinator, _ descriptors: inout DescriptorList
@@ -120,6 +128,9 @@ final class LogConversation {
     case .maxTimestamp(let token, let error, let offset, let timestampMs):
       guard case .maxTimestamp(let then) = try take(token) else { throw Self.mismatch(token) }
       then(error == .none ? .found(offset: offset, timestampMs: timestampMs) : .refused(error))
+    case .recordsDeleted(let token, let answers):
+      guard case .recordsDeleted(let then) = try take(token) else { throw Self.mismatch(token) }
+      then(answers)
     case .scoreboard, .inventory, .partitionChanged, .statistics:
       preconditionFailure("not an answer")
     }
@@ -147,6 +158,7 @@ final class LogConversation {
     case .append(let then): then(nil)
     case .segment(let then): then(.lost)
     case .maxTimestamp(let then): then(.lost)
+    case .recordsDeleted(let then): then(nil)
     }
   }
 

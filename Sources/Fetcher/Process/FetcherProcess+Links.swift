@@ -86,6 +86,7 @@ extension FetcherProcess {
       }
     case .segmentUnavailable(let refusal): refused(refusal)
     case .advanced(let slots): advanced(slots)
+    case .dropped(let segments): for dropped in segments { reader.cache.remove(dropped) }
     }
   }
 

@@ -83,6 +83,22 @@ struct SegmentCache {
     segmentCount = 0
   }
 
+  /// Lets go of segments that are deleted or replaced.
+  mutating func remove(_ dropped: DroppedSegments) {
+    guard var partition = partitions[dropped.slot],
+      partition.generation == dropped.generation
+    else { return }
+    partition.segments.removeAll { segment in
+      guard segment.baseOffset >= dropped.fromOffset, segment.baseOffset < dropped.toOffset else {
+        return false
+      }
+      descriptorCount -= segment.descriptorCount
+      segmentCount -= 1
+      return true
+    }
+    partitions[dropped.slot] = partition.segments.isEmpty ? nil : partition
+  }
+
   private mutating func remove(slot: UInt32) {
     guard let partition = partitions.removeValue(forKey: slot) else { return }
     for segment in partition.segments { descriptorCount -= segment.descriptorCount }

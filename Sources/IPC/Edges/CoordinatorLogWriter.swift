@@ -21,6 +21,8 @@ public enum CoordinatorToLogWriter: Message {
   /// Asks for the record with the largest timestamp.
   case lookUpMaxTimestamp(token: UInt64, slot: UInt32, generation: UInt32)
   case reportStatistics
+  /// Raises log start offsets for clients.
+  case deleteRecords(token: UInt64, [RecordsToDelete])
 }
 
 public enum LogWriterToCoordinator: Message {
@@ -40,6 +42,8 @@ public enum LogWriterToCoordinator: Message {
   /// A partition went offline, came back, or finished its recovery.
   case partitionChanged(PartitionState)
   case statistics(ProcessStatistics)
+  /// One answer for each `RecordsToDelete`, in their order. What is deleted stays so.
+  case recordsDeleted(token: UInt64, [RecordsDeleted])
 }
 
 /// A partition to create or to take up.
@@ -131,6 +135,7 @@ extension CoordinatorToLogWriter {
     case .lookUpTimestamp: 6
     case .lookUpMaxTimestamp: 7
     case .reportStatistics: 8
+    case .deleteRecords: 9
     }
   }
 
@@ -168,6 +173,9 @@ extension CoordinatorToLogWriter {
       writer.put(slot)
       writer.put(generation)
     case .reportStatistics: break
+    case .deleteRecords(let token, let records):
+      writer.put(token)
+      writer.put(list: records) { records, writer in records.encode(into: &writer) }
     }
   }
 
@@ -202,6 +210,12 @@ extension CoordinatorToLogWriter {
       self = .lookUpMaxTimestamp(
         token: try reader.integer(), slot: try reader.integer(), generation: try reader.integer())
     case 8: self = .reportStatistics
+    case 9:
+      self = .deleteRecords(
+        token: try reader.integer(),
+        try reader.list(minimumSize: RecordsToDelete.size) { reader throws(MessageError) in
+          try RecordsToDelete(from: &reader)
+        })
     default: throw MessageError("coordinator→logwriter has no message \(kind)")
     }
   }
@@ -220,6 +234,7 @@ extension LogWriterToCoordinator {
     case .maxTimestamp: 8
     case .partitionChanged: 9
     case .statistics: 10
+    case .recordsDeleted: 11
     }
   }
 
@@ -258,6 +273,9 @@ extension LogWriterToCoordinator {
       writer.put(timestampMs)
     case .partitionChanged(let state): state.encode(into: &writer)
     case .statistics(let statistics): statistics.encode(into: &writer)
+    case .recordsDeleted(let token, let answers):
+      writer.put(token)
+      writer.put(list: answers) { answer, writer in answer.encode(into: &writer) }
     }
   }
 
@@ -288,6 +306,12 @@ extension LogWriterToCoordinator {
         offset: try reader.integer(), timestampMs: try reader.integer())
     case 9: self = .partitionChanged(try PartitionState(from: &reader))
     case 10: self = .statistics(try ProcessStatistics(from: &reader))
+    case 11:
+      self = .recordsDeleted(
+        token: try reader.integer(),
+        try reader.list(minimumSize: RecordsDeleted.size) { reader throws(MessageError) in
+          try RecordsDeleted(from: &reader)
+        })
     default: throw MessageError("logwriter→coordinator has no message \(kind)")
     }
   }

@@ -22,6 +22,9 @@ public enum LogWriterToFetcher: Message {
   case segmentUnavailable(SegmentRefusal)
   /// Marked slots whose scoreboard entry has changed; their marks are taken off.
   case advanced(slots: [UInt32])
+  /// Segments that are deleted or replaced: whoever keeps them open keeps their room on the disk
+  /// from being free. A response that is being sent is finished with what it has.
+  case dropped([DroppedSegments])
 }
 
 /// A question for the segment that holds an offset.
@@ -168,6 +171,7 @@ extension LogWriterToFetcher {
     case .segment: 2
     case .segmentUnavailable: 3
     case .advanced: 4
+    case .dropped: 5
     }
   }
 
@@ -175,7 +179,7 @@ extension LogWriterToFetcher {
     switch self {
     case .scoreboard: 1
     case .segment(let segment): segment.descriptorCount
-    case .segmentUnavailable, .advanced: 0
+    case .segmentUnavailable, .advanced, .dropped: 0
     }
   }
 
@@ -185,6 +189,8 @@ extension LogWriterToFetcher {
     case .segment(let segment): segment.encode(into: &writer)
     case .segmentUnavailable(let refusal): refusal.encode(into: &writer)
     case .advanced(let slots): writer.put(list: slots) { slot, writer in writer.put(slot) }
+    case .dropped(let segments):
+      writer.put(list: segments) { segments, writer in segments.encode(into: &writer) }
     }
   }
 
@@ -197,6 +203,11 @@ extension LogWriterToFetcher {
       self = .advanced(
         slots: try reader.list(minimumSize: 4) { reader throws(MessageError) in
           try reader.integer()
+        })
+    case 5:
+      self = .dropped(
+        try reader.list(minimumSize: DroppedSegments.size) { reader throws(MessageError) in
+          try DroppedSegments(from: &reader)
         })
     default: throw MessageError("logwriter→fetcher has no message \(kind)")
     }

@@ -17,22 +17,35 @@ extension LogDirectory {
     let directory = "\(path)/\(found.partition)"
     let names = try about("list", directory) { () throws(Errno) in try File.names(in: directory) }
     var segments: [LogSegment] = []
+    var offsets: Set<Int64> = []
+    var renamed: Set<Int64> = []
     for name in names {
       if name.hasSuffix(LogFileName.swapSuffix) {
         throw StorageError(
           "open", directory, .format("a compaction by Kafka was not finished (\(name))"))
       }
-      if name.hasSuffix(LogFileName.deletedSuffix) || name.hasSuffix(LogFileName.cleanedSuffix) {
+      if name.hasSuffix(LogFileName.cleanedSuffix) {
         let stray = "\(directory)/\(name)"
         try about("remove", stray) { () throws(Errno) in try device.remove(stray) }
       }
-      guard let (offset, kind) = LogFileName.parse(name), kind == .log else { continue }
+      if name.hasSuffix(LogFileName.deletedSuffix),
+        let file = LogFileName.parse(String(name.dropLast(LogFileName.deletedSuffix.utf8.count)))
+      {
+        renamed.insert(file.offset)
+      }
+      guard let (offset, kind) = LogFileName.parse(name) else { continue }
+      offsets.insert(offset)
+      guard kind == .log else { continue }
       let size = try about("stat", "\(directory)/\(name)") { () throws(Errno) in
         try File.status("\(directory)/\(name)").size
       }
       segments.append(LogSegment(baseOffset: offset, size: size))
     }
+    for offset in renamed {
+      doomed.append(DoomedSegment(partition: found.partition, baseOffset: offset, dueMs: 0))
+    }
     segments.sort { $0.baseOffset < $1.baseOffset }
+    try dropDeleted(&segments, offsets, found)
     let topicId = try PartitionMetadata.read(
       "\(directory)/\(LogFileName.partitionMetadata)", device)
     let isNew = segments.isEmpty
@@ -50,5 +63,23 @@ extension LogDirectory {
       if !log.needsRecovery { log.logEndOffset = found.recoveryPoint }
     }
     return log
+  }
+
+  /// Segments below the log start offset were deleted, whatever a crash brought back of them: what
+  /// lies before the first one that counts goes, other files as well. `offsets` are all that files
+  /// are named after.
+  private func dropDeleted(
+    _ segments: inout [LogSegment], _ offsets: Set<Int64>, _ found: FoundPartition
+  ) throws(StorageError) {
+    let start = found.logStartOffset
+    while segments.count > 1, segments[1].baseOffset <= start { segments.removeFirst() }
+    // An empty log before its start: the new segment's file is all that the crash left.
+    if segments.count == 1, segments[0].size == 0, segments[0].baseOffset < start {
+      segments.removeFirst()
+    }
+    let first = segments.first?.baseOffset ?? start
+    for offset in offsets.sorted() where offset < first {
+      try discard(offset, of: found.partition, dueMs: 0)
+    }
   }
 }

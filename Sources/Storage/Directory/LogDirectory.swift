@@ -26,6 +26,10 @@ public final class LogDirectory {
   public private(set) var refused: [(partition: TopicPartition, error: StorageError)] = []
   /// Directories of deleted partitions that are still to be removed.
   var deleted: [String] = []
+  /// Files of segments that are still to be removed.
+  var doomed: [DoomedSegment] = []
+  /// Log starts of partitions that could not be taken in, to be kept in the checkpoint.
+  var unloadedLogStarts: [(partition: TopicPartition, offset: Int64)] = []
   private let lock: OwnedFD
   private static let singleSyncsMax = 64
 
@@ -62,7 +66,10 @@ public final class LogDirectory {
           logStartOffset: logStarts[partition] ?? 0, isClean: isClean)
         do throws(StorageError) {
           logs[partition] = try load(found, settings)
-        } catch { refused.append((partition, error)) }
+        } catch {
+          refused.append((partition, error))
+          if let start = logStarts[partition] { unloadedLogStarts.append((partition, start)) }
+        }
       }
     }
   }
@@ -104,8 +111,10 @@ public final class LogDirectory {
   /// Takes partitions away at once; their files go in slices of `sweep`. Descriptors that readers
   /// hold stay good.
   public func delete(_ partitions: [TopicPartition]) throws(StorageError) {
+    var hadStart = false
     for partition in partitions {
       guard let log = logs[partition] else { continue }
+      hadStart = hadStart || log.logStartOffset > 0
       log.drop()
       let name = PartitionDirectory.deletedName(partition)
       try about("rename", log.path) { () throws(Errno) in
@@ -114,17 +123,10 @@ public final class LogDirectory {
       deleted.append(name)
       logs[partition] = nil
     }
-    // A later partition of the same name must not inherit offsets.
+    // A later partition of the same name must not inherit offsets: a start offset beyond its end
+    // would empty it after a crash.
     try writeCheckpoints(durable: false)
-  }
-
-  /// Removes some files of deleted partitions.
-  /// - Returns: whether there are more.
-  public func sweep(filesMax: Int = 64) throws(StorageError) -> Bool {
-    guard let name = deleted.last else { return false }
-    if try !remove(directory: name, filesMax: filesMax) { return true }
-    deleted.removeLast()
-    return !deleted.isEmpty
+    if hadStart { try writeLogStarts(durable: true) }
   }
 
   /// Closes every log. Only if that left nothing to recover is the stop clean.
@@ -175,14 +177,12 @@ public final class LogDirectory {
       all.map { ($0.partition, $0.recoveryPoint) }, in: path, device, durable: durable)
     try OffsetCheckpoint.replication.write(
       all.map { ($0.partition, $0.highWatermark) }, in: path, device, durable: durable)
-    try OffsetCheckpoint.logStart.write(
-      all.filter { $0.logStartOffset > $0.segments[0].baseOffset }
-        .map { ($0.partition, $0.logStartOffset) }, in: path, device, durable: durable)
+    try writeLogStarts(durable: durable)
   }
 
   /// Removes files of a directory and, when it is empty, the directory; true when it is gone.
   @discardableResult
-  private func remove(directory name: String, filesMax: Int = .max) throws(StorageError) -> Bool {
+  func remove(directory name: String, filesMax: Int = .max) throws(StorageError) -> Bool {
     let directory = "\(path)/\(name)"
     return try about("remove", directory) { () throws(Errno) in
       let files = try File.names(in: directory)

@@ -8,12 +8,13 @@
 //   <20-digit base offset>.txnindex               aborted transactions of that segment
 //   <20-digit offset>.snapshot                    producers as of that offset
 //   leader-epoch-checkpoint, partition.metadata
-//   *.deleted, *.cleaned, *.swap                  left by Kafka: removed, half compacted, half swapped
+//   *.deleted                                     a segment's file on its way out
+//   *.cleaned, *.swap                             left by Kafka: half compacted, half swapped
 
 import Model
 
 /// What a file of a partition is, by its name.
-enum LogFileKind: String, Sendable {
+enum LogFileKind: String, CaseIterable, Sendable {
   case log
   case index
   case timeindex

@@ -7,10 +7,11 @@
 //
 // recovery-point-offset-checkpoint    up to here everything is on disk: recovery begins here
 // replication-offset-checkpoint       high watermarks
-// log-start-offset-checkpoint         log starts, only where they are past the first segment's base
+// log-start-offset-checkpoint         log starts, only where they are above 0
 //
-// Replaced as a whole through a temporary file and rename. A checkpoint may be behind the log; it is
-// never ahead of what was fsynced. A missing one means 0 for every partition.
+// Replaced as a whole through a temporary file and rename. A checkpoint may be behind the log; the
+// first two are never ahead of what was fsynced, the third one is made durable before segments are
+// removed or a client is told that records are deleted. A missing one means 0 for every partition.
 
 import Model
 

@@ -134,7 +134,7 @@ extension PartitionLog {
       offset: segment.baseOffset + Int64(last.relativeOffset), timestampMs: last.timestamp)
   }
 
-  private func lastTimeIndexEntry(_ segment: LogSegment, notAfter timestampMs: Int64)
+  func lastTimeIndexEntry(_ segment: LogSegment, notAfter timestampMs: Int64)
     throws(StorageError) -> TimeIndexEntry?
   {
     if let active, active.baseOffset == segment.baseOffset {

@@ -46,7 +46,7 @@ extension PartitionLog {
         report.lostRecoveryPoint = point
       }
       recoveryPoint = min(recoveryPoint, logEndOffset)
-      logStartOffset = min(logStartOffset, logEndOffset)
+      if logEndOffset < logStartOffset { try beginAgainAtLogStart() }
       needsRecovery = false
       isLoaded = true
       return report

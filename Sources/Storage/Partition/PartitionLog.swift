@@ -46,7 +46,7 @@ public final class PartitionLog {
   var producers = ProducerState()
   var active: ActiveSegment?
   private var offline: Offline?
-  unowned let directory: LogDirectory
+  public unowned let directory: LogDirectory
   let environment: LogEnvironment
 
   private final class Offline {
@@ -82,7 +82,7 @@ public final class PartitionLog {
   /// Records below belong to no transaction that is still open.
   public var lastStableOffset: Int64 {
     producers.firstUnstableOffset >= 0
-      ? min(producers.firstUnstableOffset, highWatermark) : highWatermark
+      ? max(logStartOffset, min(producers.firstUnstableOffset, highWatermark)) : highWatermark
   }
 
   public var activeSegment: LogSegment { segments[segments.count - 1] }

@@ -1,0 +1,87 @@
+// Files on their way out: segments below the log start, and the directories of deleted partitions.
+//
+// A segment's files are first renamed to *.deleted, which takes them from the log at once. They are
+// unlinked when their time has come; what a crash leaves is found by its name at the next start.
+// The order of steps that keeps deleted records deleted is in `PartitionLog+Retention`.
+
+import Linux
+import Model
+
+/// The files of one segment that have been renamed to *.deleted.
+struct DoomedSegment {
+  let partition: TopicPartition
+  let baseOffset: Int64
+  /// When to unlink them, in ms since 1970.
+  var dueMs: Int64
+}
+
+extension LogDirectory {
+  /// Writes log-start-offset-checkpoint as the logs are now.
+  /// - Parameter durable: it survives power loss when this returns.
+  public func writeLogStarts(durable: Bool) throws(StorageError) {
+    var starts = unloadedLogStarts
+    for log in logs.values where log.logStartOffset > 0 {
+      starts.append((log.partition, log.logStartOffset))
+    }
+    starts.sort { $0.partition < $1.partition }
+    let device = environment.device
+    try OffsetCheckpoint.logStart.write(starts, in: path, device, durable: durable)
+    if !durable { return }
+    try about("sync", path) { () throws(Errno) in
+      try device.sync(try device.open(path, [.readOnly, .directory]))
+    }
+  }
+
+  /// Renames the files of a segment, to be removed when `dueMs` has come. A file that is not there
+  /// is no error.
+  func discard(_ baseOffset: Int64, of partition: TopicPartition, dueMs: Int64)
+    throws(StorageError)
+  {
+    let device = environment.device
+    for kind in LogFileKind.allCases {
+      let file = "\(path)/\(partition)/\(LogFileName.name(kind, baseOffset))"
+      do throws(Errno) { try device.rename(file, to: file + LogFileName.deletedSuffix) } catch {
+        if !error.isNotFound { throw StorageError("rename", file, .system(error)) }
+      }
+    }
+    doomed.append(DoomedSegment(partition: partition, baseOffset: baseOffset, dueMs: dueMs))
+  }
+
+  /// Has everything that waits for its time go now: the disk is full.
+  public func hastenRemoval() {
+    for index in doomed.indices { doomed[index].dueMs = 0 }
+  }
+
+  /// Removes some of the files whose time has come.
+  /// - Parameter filesMax: about how many files.
+  public func sweep(nowMs: Int64, filesMax: Int = 64) throws(StorageError) {
+    var left = filesMax
+    var index = 0
+    while index < doomed.count, left > 0 {
+      guard doomed[index].dueMs <= nowMs else {
+        index += 1
+        continue
+      }
+      let segment = doomed[index]
+      doomed.swapAt(index, doomed.count - 1)
+      doomed.removeLast()
+      try unlink(segment)
+      left -= LogFileKind.allCases.count
+    }
+    if left > 0, let name = deleted.last, try remove(directory: name, filesMax: left) {
+      deleted.removeLast()
+    }
+  }
+
+  /// When `sweep` has something to do, in ms since 1970; nil for never.
+  public var nextRemovalMs: Int64? { deleted.isEmpty ? doomed.lazy.map(\.dueMs).min() : 0 }
+
+  private func unlink(_ segment: DoomedSegment) throws(StorageError) {
+    for kind in LogFileKind.allCases {
+      let name = LogFileName.name(kind, segment.baseOffset) + LogFileName.deletedSuffix
+      let file = "\(path)/\(segment.partition)/\(name)"
+      // The partition may have been deleted meanwhile, and the file with it.
+      try about("remove", file) { () throws(Errno) in try environment.device.remove(file) }
+    }
+  }
+}
