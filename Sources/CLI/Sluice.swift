@@ -29,7 +29,7 @@ struct Sluice: ParsableCommand {
       """,
     version: "sluice \(Version.text)",
     subcommands: [
-      Up.self, Topics.self, Produce.self, Consume.self, Status.self, Dump.self,
+      Up.self, Topics.self, Configs.self, Produce.self, Consume.self, Status.self, Dump.self,
       PropertiesCommand.self,
     ])
 }

@@ -25,13 +25,15 @@ extension BrokerConfiguration {
     }
   }
 
-  /// This configuration with the values that `other` has for `names`.
+  /// This configuration with the values that `other` has for `names`, and with what was set in it at
+  /// run time.
   /// - Throws: the mixture breaks a rule between values that neither of the two breaks.
   public func taking(_ names: some Sequence<String>, from other: BrokerConfiguration)
     throws(ConfigurationError) -> BrokerConfiguration
   {
     var mixed = values
     for name in names { mixed.take(name, from: other.values) }
+    mixed.takeDynamic(from: other.values)
     return try BrokerConfiguration(mixed)
   }
 }

@@ -102,11 +102,14 @@ extension BrokerConfiguration {
   /// The names that were set and have no effect, with the reason.
   public var accepted: [(name: String, reason: AcceptedReason)] { values.accepted }
 
-  /// What was set as `name`, or nil when nothing was.
-  public func setValue(of name: String) -> SetValue? { values.set[name] }
+  /// What was set as `name` and counts, or nil when nothing was.
+  public func setValue(of name: String) -> SetValue? { values.effective(name) }
 
   /// The text of `name` as DescribeConfigs shows it: what was set, or Kafka's default, nil for null.
   public func text(of name: String) -> String? {
-    values.set[name]?.text.trimmingWhitespace() ?? BrokerKeys.named(name)?.defaultText
+    guard let key = BrokerKeys.named(name) else {
+      return values.effective(name)?.text.trimmingWhitespace()
+    }
+    return values.effective(name).map { $0.value.text } ?? key.defaultText
   }
 }

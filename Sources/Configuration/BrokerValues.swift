@@ -1,5 +1,7 @@
 // The values that were set, checked one by one. `BrokerConfiguration` adds what holds between them.
 
+import Model
+
 /// One value as it was set.
 public struct SetValue: Hashable, Sendable {
   public var text: String
@@ -7,9 +9,14 @@ public struct SetValue: Hashable, Sendable {
   public var source: ConfigurationSource
 }
 
-/// What a file and the command line set, by name, and the defaults of the rest.
+/// What a file and the command line set, by name, what was set at run time on top of it, and the
+/// defaults of the rest.
 struct BrokerValues: Sendable {
+  /// From the file and the command line.
   private(set) var set: [String: SetValue] = [:]
+  /// From clients, for all brokers and for this one.
+  private(set) var clusterWide: [String: SetValue] = [:]
+  private(set) var perBroker: [String: SetValue] = [:]
   /// Accepted names, with the reason, in the order in which they were set.
   private(set) var accepted: [(name: String, reason: AcceptedReason)] = []
 
@@ -33,6 +40,26 @@ struct BrokerValues: Sendable {
       }
     }
     set[name] = SetValue(text: text, value: value, source: source)
+  }
+
+  /// Takes a value that was set at run time and that `DynamicBrokerKeys` has nothing against.
+  mutating func add(dynamic name: String, _ text: String, _ scope: DynamicConfigScope) {
+    guard let key = BrokerKeys.named(name), case .success(let value) = key.parse(text) else {
+      preconditionFailure("\(name) was not checked")
+    }
+    let set = SetValue(text: text, value: value, source: .dynamic(scope))
+    if scope == .perBroker { perBroker[name] = set } else { clusterWide[name] = set }
+  }
+
+  /// Has what was set at run time in `other`.
+  mutating func takeDynamic(from other: BrokerValues) {
+    clusterWide = other.clusterWide
+    perBroker = other.perBroker
+  }
+
+  mutating func removeDynamic() {
+    clusterWide = [:]
+    perBroker = [:]
   }
 
   private mutating func addUnnamed(
@@ -74,12 +101,17 @@ struct BrokerValues: Sendable {
 
 // Reading. The names are those of our own code: one that is not in the tables is our bug.
 extension BrokerValues {
-  func isSet(_ name: String) -> Bool { set[name] != nil }
+  /// What counts of all that was set as `name`.
+  func effective(_ name: String) -> SetValue? {
+    perBroker[name] ?? clusterWide[name] ?? set[name]
+  }
 
-  func source(of name: String) -> ConfigurationSource { set[name]?.source ?? .defaultValue }
+  func isSet(_ name: String) -> Bool { effective(name) != nil }
+
+  func source(of name: String) -> ConfigurationSource { effective(name)?.source ?? .defaultValue }
 
   func value(_ name: String) -> ConfigurationValue {
-    if let value = set[name] { return value.value }
+    if let value = effective(name) { return value.value }
     guard let key = BrokerKeys.named(name) else {
       preconditionFailure("no broker configuration is called \(name)")
     }
@@ -117,6 +149,6 @@ extension BrokerValues {
   /// An error about what was set as `name`.
   func error(_ name: String, _ reason: String) -> ConfigurationError {
     ConfigurationError(
-      source: source(of: name), key: name, value: set[name]?.text, reason: reason)
+      source: source(of: name), key: name, value: effective(name)?.text, reason: reason)
   }
 }

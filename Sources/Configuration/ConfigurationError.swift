@@ -1,12 +1,16 @@
 // What is wrong with a configuration, said so that it can be put right: where it stands, the name,
 // the value, and what would be allowed.
 
+import Model
+
 /// Where a value came from.
 public enum ConfigurationSource: Hashable, Sendable, CustomStringConvertible {
   /// A line of a file, counted from 1.
   case file(String, line: Int)
   /// A `--override` on the command line.
   case override
+  /// A client, while the broker ran.
+  case dynamic(DynamicConfigScope)
   /// Nobody set it.
   case defaultValue
 
@@ -14,6 +18,8 @@ public enum ConfigurationSource: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .file(let name, let line): "\(name):\(line)"
     case .override: "--override"
+    case .dynamic(.perBroker): "set at run time for this broker"
+    case .dynamic(.clusterWide): "set at run time for all brokers"
     case .defaultValue: "default"
     }
   }

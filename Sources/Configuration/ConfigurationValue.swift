@@ -9,6 +9,27 @@ public enum ConfigurationValue: Hashable, Sendable {
   case double(Double)
   case string(String)
   case list([String])
+
+  /// As Kafka's ConfigDef writes it; nil for null.
+  var text: String? {
+    switch self {
+    case .null: nil
+    case .boolean(let flag): flag ? "true" : "false"
+    case .integer(let number): "\(number)"
+    case .double(let number): Self.text(number)
+    case .string(let text): text
+    case .list(let items): items.joined(separator: ",")
+    }
+  }
+
+  /// As Java writes doubles: `0.5`, `1.0`, `1.7976931348623157E308`.
+  private static func text(_ number: Double) -> String {
+    let text = "\(number)"
+    guard let e = text.firstIndex(of: "e") else { return text }
+    let exponent = text[text.index(after: e)...].drop { $0 == "+" }
+    let mantissa = text[..<e]
+    return "\(mantissa)\(mantissa.contains(".") ? "" : ".0")E\(Int(exponent) ?? 0)"
+  }
 }
 
 extension ConfigurationKey {

@@ -3,35 +3,6 @@
 
 import Model
 
-/// Where DescribeConfigs says that a value comes from. The raw values are Kafka's.
-public enum ConfigSource: Int8, Sendable {
-  case dynamicTopicConfig = 1
-  case staticBrokerConfig = 4
-  case defaultConfig = 5
-}
-
-/// A value under one of the names that stand for a configuration.
-public struct ConfigSynonym: Hashable, Sendable {
-  public var name: String
-  public var value: String?
-  public var source: ConfigSource
-
-  public init(name: String, value: String?, source: ConfigSource) {
-    self.name = name
-    self.value = value
-    self.source = source
-  }
-}
-
-/// One configuration of a topic, resolved.
-public struct ResolvedConfig: Sendable {
-  public var key: ConfigurationKey
-  public var value: String?
-  public var source: ConfigSource
-  /// Every name that has a value, the one that counts first.
-  public var synonyms: [ConfigSynonym]
-}
-
 /// The configuration of one topic.
 public struct TopicConfiguration: Sendable {
   /// What the topic sets itself, by name.
@@ -84,20 +55,12 @@ public struct TopicConfiguration: Sendable {
   public func resolve(_ name: String) -> ResolvedConfig? {
     guard let topicKey = TopicKeys.named(name) else { return nil }
     var synonyms: [ConfigSynonym] = []
-    if let text = overrides[name] {
-      synonyms.append(ConfigSynonym(name: name, value: text, source: .dynamicTopicConfig))
+    if overrides[name] != nil {
+      synonyms.append(
+        ConfigSynonym(name: name, value: text(of: topicKey), source: .dynamicTopicConfig))
     }
-    for (broker, _) in topicKey.synonyms {
-      if let set = self.broker.setValue(of: broker) {
-        synonyms.append(
-          ConfigSynonym(
-            name: broker, value: set.text.trimmingWhitespace(), source: .staticBrokerConfig))
-      }
-    }
-    for (broker, _) in topicKey.synonyms {
-      if let text = BrokerKeys.named(broker)?.defaultText {
-        synonyms.append(ConfigSynonym(name: broker, value: text, source: .defaultConfig))
-      }
+    if let first = topicKey.synonyms.first?.name {
+      synonyms += broker.synonyms(of: first, among: topicKey.synonyms.map(\.name))
     }
     return ResolvedConfig(
       key: topicKey.key, value: text(of: topicKey),
@@ -111,21 +74,20 @@ public struct TopicConfiguration: Sendable {
   }
 
   private func text(of topicKey: TopicKey) -> String? {
-    if let text = overrides[topicKey.name] { return text }
+    if let text = overrides[topicKey.name] {
+      guard case .success(let value) = topicKey.key.parse(text) else { return text }
+      return value.text
+    }
     for (name, factor) in topicKey.synonyms {
       guard let set = broker.setValue(of: name) else { continue }
-      return Self.convert(set.value, set.text, factor: factor)
+      return Self.convert(set.value, factor: factor)
     }
     return topicKey.key.defaultText
   }
 
   /// A broker's value in the topic's unit. -1, which is no limit, stays what it is.
-  private static func convert(
-    _ value: ConfigurationValue, _ text: String, factor: Int64
-  ) -> String {
-    guard factor != 1, case .integer(let number) = value, number > 0 else {
-      return text.trimmingWhitespace()
-    }
+  private static func convert(_ value: ConfigurationValue, factor: Int64) -> String? {
+    guard factor != 1, case .integer(let number) = value, number > 0 else { return value.text }
     return "\(number * factor)"
   }
 }

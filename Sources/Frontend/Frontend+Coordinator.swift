@@ -110,6 +110,8 @@ extension Frontend {
       hasImage = true
       checkImage()
       serveIfReady()
+    case .configureBroker(let dynamic):
+      environment.configure(self, dynamic)
     case .reportStatistics:
       coordinator.send(
         .statistics(environment.statistics(counters.list(connections: connections.count))))

@@ -10,6 +10,7 @@ import IPC
 import KafkaProtocol
 import Linux
 import Logging
+import Model
 import Service
 
 /// What a frontend is given.
@@ -23,6 +24,8 @@ struct FrontendEnvironment {
   /// This process serves now; the text says what.
   var ready: (String) -> Void
   var stopping: () -> Void
+  /// Takes over what was set for the broker at run time; what changes comes back to `apply`.
+  var configure: (Frontend, DynamicBrokerConfigs) -> Void = { _, _ in }
   /// Reads the configuration again; what changes comes back to `Frontend.apply`.
   var reload: (Frontend) -> Void
 }

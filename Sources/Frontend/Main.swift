@@ -1,5 +1,6 @@
 // sluice-frontend: from its command line to its loop.
 
+import Configuration
 import IPC
 import Linux
 import Service
@@ -11,15 +12,18 @@ enum Main {
       try context.sockets.requireSome()
       let limits = try FrontendLimits(
         context.configuration, descriptorsMax: context.descriptorsMax)
+      let apply = { (frontend: Frontend, next: BrokerConfiguration) throws(ServiceFailure) in
+        frontend.apply(try FrontendLimits(next, descriptorsMax: context.descriptorsMax))
+      }
       let environment = FrontendEnvironment(
         instance: context.instance, runtimeDirectory: context.runtimeDirectory, log: context.log,
         limits: limits, upkeep: context.upkeep, statistics: { context.statistics($0) },
         ready: { context.notifyReady(status: $0) }, stopping: { context.notifyStopping() },
+        configure: { frontend, dynamic in
+          context.configure(dynamic) { next throws(ServiceFailure) in try apply(frontend, next) }
+        },
         reload: { frontend in
-          context.reload { configuration throws(ServiceFailure) in
-            frontend.apply(
-              try FrontendLimits(configuration, descriptorsMax: context.descriptorsMax))
-          }
+          context.reload { next throws(ServiceFailure) in try apply(frontend, next) }
         })
       context.notifyStatus("waiting for the logwriter and the coordinator")
       let frontend: Frontend

@@ -8,8 +8,9 @@ enum ServedApis {
   static let keys: [ApiKey] = [
     .produce, .fetch, .listOffsets, .metadata, .offsetCommit, .offsetFetch, .findCoordinator,
     .joinGroup, .heartbeat, .leaveGroup, .syncGroup, .describeGroups, .listGroups, .apiVersions,
-    .createTopics, .deleteTopics, .deleteRecords, .initProducerId, .describeConfigs,
-    .createPartitions, .deleteGroups, .offsetDelete, .describeCluster, .describeTopicPartitions,
+    .createTopics, .deleteTopics, .deleteRecords, .initProducerId, .describeConfigs, .alterConfigs,
+    .createPartitions, .deleteGroups, .incrementalAlterConfigs, .offsetDelete, .describeCluster,
+    .listConfigResources, .describeTopicPartitions,
   ]
 
   private static let isServed: [Bool] = {

@@ -38,11 +38,14 @@ public struct TopicImage: Equatable, Sendable {
   public var timestampAfterMaxMs: Int64
   /// `cleanup.policy` contains compact: every record must have a key.
   public var requiresKeys: Bool
+  /// `min.insync.replicas`: with fewer replicas nothing is written with acks=all.
+  public var minInsyncReplicas: Int32
 
   public init(
     name: String, id: UUID128, maxMessageBytes: Int32, partitions: [PartitionImage],
     logAppendTime: Bool = false, timestampBeforeMaxMs: Int64 = .max,
-    timestampAfterMaxMs: Int64 = 3_600_000, requiresKeys: Bool = false
+    timestampAfterMaxMs: Int64 = 3_600_000, requiresKeys: Bool = false,
+    minInsyncReplicas: Int32 = 1
   ) {
     self.name = name
     self.id = id
@@ -52,6 +55,7 @@ public struct TopicImage: Equatable, Sendable {
     self.timestampBeforeMaxMs = timestampBeforeMaxMs
     self.timestampAfterMaxMs = timestampAfterMaxMs
     self.requiresKeys = requiresKeys
+    self.minInsyncReplicas = minInsyncReplicas
   }
 }
 
@@ -88,6 +92,7 @@ extension ImageUpdate {
       writer.put(topic.timestampBeforeMaxMs)
       writer.put(topic.timestampAfterMaxMs)
       writer.put(topic.requiresKeys)
+      writer.put(topic.minInsyncReplicas)
     }
     writer.put(list: removed) { id, writer in writer.put(id) }
   }
@@ -95,7 +100,7 @@ extension ImageUpdate {
   init(from reader: inout MessageReader) throws(MessageError) {
     epoch = try reader.integer()
     isSnapshot = try reader.bool()
-    topics = try reader.list(minimumSize: 44) { reader throws(MessageError) in
+    topics = try reader.list(minimumSize: 48) { reader throws(MessageError) in
       TopicImage(
         name: try reader.string(), id: try reader.uuid(), maxMessageBytes: try reader.integer(),
         partitions: try reader.list(minimumSize: 12) { reader throws(MessageError) in
@@ -104,7 +109,8 @@ extension ImageUpdate {
             leaderEpoch: try reader.integer())
         },
         logAppendTime: try reader.bool(), timestampBeforeMaxMs: try reader.integer(),
-        timestampAfterMaxMs: try reader.integer(), requiresKeys: try reader.bool())
+        timestampAfterMaxMs: try reader.integer(), requiresKeys: try reader.bool(),
+        minInsyncReplicas: try reader.integer())
     }
     removed = try reader.list(minimumSize: 16) { reader throws(MessageError) in try reader.uuid() }
   }

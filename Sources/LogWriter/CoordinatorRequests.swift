@@ -69,6 +69,8 @@ extension LogWriter {
       try hand(openSegment(query, timestampMs), query, to: peer)
     case .lookUpMaxTimestamp(let token, let slot, let generation):
       try peer.channel.send(maxTimestamp(token, slot, generation))
+    case .configureBroker(let dynamic):
+      context.configure(dynamic) { [unowned self] configuration in apply(configuration) }
     case .reportStatistics: try peer.channel.send(.statistics(statistics))
     }
   }

@@ -200,7 +200,8 @@ final class LogStore {
   }
 
   func configure(topicId: UUID128, _ config: LogConfig) {
-    _ = settings(of: topicId, config)
+    // One that is not here yet brings its settings when it is created.
+    settingsByTopic[topicId]?.config = config
     for slot in logs.indices where logs[slot]?.topicId == topicId { retention.touch(UInt32(slot)) }
   }
 

@@ -7,6 +7,7 @@ import Configuration
 import IPC
 import Linux
 import Logging
+import Model
 
 /// Which process acts on which configuration.
 enum ConfigurationUse {
@@ -66,8 +67,28 @@ extension ServiceContext {
     notifyReloading()
     defer { notifyReloaded() }
     do throws(ServiceFailure) {
-      try adopt(try .load(path: options.configFile, overrides: options.overrides), apply)
+      let loaded = try BrokerConfiguration.load(
+        path: options.configFile, overrides: options.overrides)
+      try adopt(loaded.applying(dynamic).configuration, apply)
     } catch {
+      log.event(.reloadRefused, "the configuration stays as it was: \(error)")
+    }
+  }
+
+  /// Takes over what the coordinator says was set at run time, all of it, in place of what it said
+  /// before. What cannot be taken is left out with a log line.
+  /// - Parameter apply: as for `reload`.
+  public func configure(
+    _ dynamic: DynamicBrokerConfigs,
+    _ apply: (BrokerConfiguration) throws(ServiceFailure) -> Void
+  ) {
+    if dynamic == self.dynamic { return }
+    self.dynamic = dynamic
+    let (next, ignored) = configuration.applying(dynamic)
+    for reason in ignored {
+      log.event(.reloadRefused, "ignored what was set at run time: \(reason)")
+    }
+    do throws(ServiceFailure) { try adopt(next, apply) } catch {
       log.event(.reloadRefused, "the configuration stays as it was: \(error)")
     }
   }

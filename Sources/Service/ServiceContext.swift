@@ -7,6 +7,7 @@ import Glibc
 import IPC
 import Linux
 import Logging
+import Model
 
 /// The surroundings of one process.
 public final class ServiceContext {
@@ -15,8 +16,10 @@ public final class ServiceContext {
   public let instance: UInt32
   /// Where the family's sockets are.
   public let runtimeDirectory: String
-  /// What the process goes by; `reload` changes it.
+  /// What the process goes by; `reload` and `configure` change it.
   public internal(set) var configuration: BrokerConfiguration
+  /// What of it was set at run time.
+  var dynamic = DynamicBrokerConfigs()
   public let log: Log
   /// Sockets passed in by systemd or `sluice up`.
   public let sockets: InheritedSockets

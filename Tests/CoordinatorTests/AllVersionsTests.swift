@@ -205,6 +205,29 @@ import Testing
         .init(resourceType: 4, resourceName: "7"), .init(resourceType: 4, resourceName: "x"),
         .init(resourceType: 4, resourceName: ""), .init(resourceType: 8, resourceName: "1"), .init(resourceType: 77, resourceName: "1"),
       ], includeSynonyms: true, includeDocumentation: version >= 3)]
+    case .alterConfigs:
+      return [true, false].map { validateOnly in
+        AlterConfigsRequest(resources: [
+          .init(resourceType: 2, resourceName: "t", configs: [.init(name: "retention.ms", value: "5")]),
+          .init(resourceType: 2, resourceName: "none", configs: []),
+          .init(resourceType: 4, resourceName: "", configs: [.init(name: "max.connections", value: "500")]),
+          .init(resourceType: 4, resourceName: "1", configs: [.init(name: "log.dirs", value: "/x")]),
+          .init(resourceType: 77, resourceName: "1"),
+        ], validateOnly: validateOnly)
+      }
+    case .incrementalAlterConfigs:
+      return [true, false].map { validateOnly in
+        IncrementalAlterConfigsRequest(resources: [
+          .init(resourceType: 2, resourceName: "t", configs: [
+            .init(name: "cleanup.policy", configOperation: 2, value: "compact"),
+            .init(name: "retention.ms", configOperation: 1, value: nil)]),
+          .init(resourceType: 4, resourceName: "1", configs: [.init(name: "max.connections", value: "500")]),
+          .init(resourceType: 8, resourceName: "1"), .init(resourceType: 2, resourceName: ""),
+        ], validateOnly: validateOnly)
+      }
+    case .listConfigResources:
+      return version == 0 ? [ListConfigResourcesRequest()]
+        : [[], [2, 4], [8, 16, 32], [77]].map { ListConfigResourcesRequest(resourceTypes: $0) }
     case .createPartitions:
       return [CreatePartitionsRequest(topics: [
         .init(name: "t", count: 3), .init(name: "none", count: 3),

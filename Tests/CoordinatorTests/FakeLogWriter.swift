@@ -72,7 +72,10 @@ final class FakeLogWriter {
       ]
     case .deleteRecords(let token, let records):
       return [(.recordsDeleted(token: token, records.map { delete($0) }), nil)]
-    case .configureTopic, .reportStatistics: return []
+    case .configureTopic(let id, let config):
+      for (slot, log) in logs where log.name.topicId == id { logs[slot]?.config = config }
+      return []
+    case .reportStatistics, .configureBroker: return []
     }
   }
 

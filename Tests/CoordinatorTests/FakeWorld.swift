@@ -28,11 +28,15 @@ final class FakeWorld {
   let logWriter: FakeLogWriter
   private let metadata: MetadataLog
   private(set) lazy var broker = Broker(
-    configuration: configuration, metadata: metadata, world: self, log: Self.log)
+    configuration: configuration.applying(
+      metadata.state.dynamicConfigs(of: configuration.nodeId)
+    ).configuration, metadata: metadata, world: self, log: Self.log)
   private(set) var sent: [Sent] = []
   private var sentByReply: [Reply: Int] = [:]
   private(set) var refused: [(reply: Reply, reason: String)] = []
   private(set) var images: [ImageUpdate] = []
+  /// What siblings were told was set at run time.
+  private(set) var configured: [DynamicBrokerConfigs] = []
   private var timers = TimerQueue<() -> Void>()
   /// ms since the test began; the wall clock began at `epochMs`.
   private(set) var nowMs: Int64 = 0
@@ -244,7 +248,12 @@ extension FakeWorld: TimerPort, ClockPort {
   var wallMs: Int64 { Self.epochMs + nowMs }
 }
 
-extension FakeWorld: LogWriterPort, ScoreboardPort, ImagePort {
+extension FakeWorld: LogWriterPort, ScoreboardPort, ImagePort, ConfigurationPort {
+  func configure(_ dynamic: DynamicBrokerConfigs) {
+    configured.append(dynamic)
+    broker.apply(configuration.applying(dynamic).configuration)
+  }
+
   func send(_ message: CoordinatorToLogWriter) -> Bool {
     guard isConnected else { return false }
     undelivered.append(message)

@@ -52,6 +52,9 @@ final class TestFrontend {
     return try Response(decoding: Array(frame[header...]), version: version)
   }
 
+  /// What was said to be set at run time.
+  private(set) var configured: [DynamicBrokerConfigs] = []
+
   func step() throws {
     do throws(ReceiveError<MessageError>) {
       try channel.receive { message, _ throws(MessageError) in
@@ -61,6 +64,7 @@ final class TestFrontend {
           epochs[request] = topics.epoch
         case .refused(_, let request, let reason): refused[request] = reason
         case .image(let update): topics.apply(update)
+        case .configureBroker(let dynamic): configured.append(dynamic)
         case .reportStatistics:
           let statistics = ProcessStatistics(
             role: .frontend, instance: 1, pid: 1, startedMs: 0, residentBytes: 0,

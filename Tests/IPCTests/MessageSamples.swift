@@ -41,6 +41,10 @@ enum Samples {
     return config
   }
 
+  static let dynamic = DynamicBrokerConfigs(
+    clusterWide: ["log.retention.ms": ""],
+    perBroker: ["log.retention.ms": "\u{e9}"])
+
   static let statistics = ProcessStatistics(
     role: .fetcher, instance: 2, pid: 4711, startedMs: 1_700_000_000_000, residentBytes: 1 << 22,
     cpuMicroseconds: 99, counters: [.init("fetch_requests", 5), .init("bytes_sent", .max), .level("parked", 3)])
@@ -54,7 +58,9 @@ enum Samples {
           PartitionImage(slot: 1, generation: 2, leaderEpoch: 3),
           PartitionImage(slot: PartitionImage.noSlot, generation: 0, leaderEpoch: -1),
         ]),
-      TopicImage(name: "b", id: .zero, maxMessageBytes: 1, partitions: []),
+      TopicImage(
+        name: "b", id: .zero, maxMessageBytes: 1, partitions: [], logAppendTime: true,
+        timestampBeforeMaxMs: 2, timestampAfterMaxMs: 3, requiresKeys: true, minInsyncReplicas: 4),
     ],
     removed: [id])
 
@@ -93,6 +99,7 @@ enum Samples {
   static let coordinatorToFrontend: [CoordinatorToFrontend] = [
     .response(connection: 1, request: 2, frame: [9, 9]),
     .refused(connection: 1, request: 2, reason: "no"), .image(image), .reportStatistics,
+    .configureBroker(dynamic), .configureBroker(DynamicBrokerConfigs()),
   ]
   static let fetcherToLogWriter: [FetcherToLogWriter] = [.attachWaitBoard, .openSegment(query)]
   static let logWriterToFetcher: [LogWriterToFetcher] = [
@@ -104,7 +111,9 @@ enum Samples {
     ]),
   ]
   static let fetcherToCoordinator: [FetcherToCoordinator] = [.statistics(statistics)]
-  static let coordinatorToFetcher: [CoordinatorToFetcher] = [.image(image), .reportStatistics]
+  static let coordinatorToFetcher: [CoordinatorToFetcher] = [
+    .image(image), .reportStatistics, .configureBroker(dynamic),
+  ]
   static let coordinatorToLogWriter: [CoordinatorToLogWriter] = [
     .createPartitions(
       token: 1, [PartitionSpec(name: name, config: config, leaderEpoch: 5)]),
@@ -113,6 +122,7 @@ enum Samples {
     .lookUpTimestamp(token: 1, slot: 2, generation: 3, timestampMs: -2),
     .lookUpMaxTimestamp(token: 1, slot: 2, generation: 3), .reportStatistics,
     .deleteRecords(token: 1, [RecordsToDelete(slot: 2, generation: 3, beforeOffset: -1)]),
+    .configureBroker(dynamic),
   ]
   static let logWriterToCoordinator: [LogWriterToCoordinator] = [
     .scoreboard(clusterId: "nQ5IT4hhTvKqEOtqMfoXWQ"), .inventory([state, state], isLast: true),

@@ -1,4 +1,4 @@
-// `sluice topics`: create, list, describe, delete.
+// `sluice topics`: create, list, describe, alter, delete.
 
 import ArgumentParser
 import KafkaProtocol
@@ -6,9 +6,10 @@ import Model
 
 struct Topics: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Create, list, describe and delete topics.",
+    abstract: "Create, list, describe, alter and delete topics.",
     subcommands: [
-      CreateTopic.self, ListTopics.self, DescribeTopics.self, DeleteTopicsCommand.self,
+      CreateTopic.self, ListTopics.self, DescribeTopics.self, AlterTopics.self,
+      DeleteTopicsCommand.self,
     ])
 }
 

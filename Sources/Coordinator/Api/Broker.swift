@@ -8,6 +8,7 @@ import Model
 import Service
 
 final class Broker {
+  /// File, command line, and what was set at run time.
   private(set) var configuration: BrokerConfiguration
   let topics: TopicKeeper
   let groups: GroupCoordinator
@@ -20,6 +21,7 @@ final class Broker {
   unowned let replies: any ReplyPort
   unowned let timers: any TimerPort
   unowned let clock: any ClockPort
+  private unowned let processes: any ConfigurationPort
   /// Requests handled so far.
   var requestCount: UInt64 = 0
 
@@ -29,10 +31,11 @@ final class Broker {
   init<World>(configuration: BrokerConfiguration, metadata: MetadataLog, world: World, log: Log)
   where
     World: ScoreboardPort, World: ReplyPort, World: TimerPort, World: ClockPort,
-    World: LogWriterPort, World: ImagePort
+    World: LogWriterPort, World: ImagePort, World: ConfigurationPort
   {
     self.configuration = configuration
     self.log = log
+    processes = world
     scoreboard = world
     replies = world
     timers = world
@@ -64,6 +67,12 @@ final class Broker {
   var nodeId: Int32 { configuration.nodeId }
 
   var clusterId: String { topics.state.clusterId ?? "" }
+
+  /// What was set for this broker at run time.
+  var dynamicConfigs: DynamicBrokerConfigs { topics.state.dynamicConfigs(of: nodeId) }
+
+  /// Has every process, this one included, follow what the metadata says was set at run time.
+  func dynamicConfigsChanged() { processes.configure(dynamicConfigs) }
 
   /// The address of this broker for the client of a request.
   func advertised(to context: RequestContext) -> (host: String, port: Int32) {

@@ -9,14 +9,6 @@ enum DescribeConfigsApi {
   private typealias Answer = DescribeConfigsResponse.DescribeConfigsResult
   private typealias Config = DescribeConfigsResponse.DescribeConfigsResourceResult
 
-  /// Kafka's ConfigResource.Type.
-  private static let topicType: Int8 = 2
-  private static let brokerType: Int8 = 4
-  private static let brokerLoggerType: Int8 = 8
-
-  /// Resources in one request: every topic that there can reasonably be.
-  private static let resourcesMax = 20_000
-
   private struct ResourceKey: Hashable {
     var type: Int8
     var name: String
@@ -34,7 +26,7 @@ enum DescribeConfigsApi {
           type: $0.resourceType, name: $0.resourceName, keys: $0.configurationKeys)
       ).inserted
     }
-    guard resources.count <= resourcesMax else {
+    guard resources.count <= ConfigResourceType.countMax else {
       broker.replies.refuse(context.reply, "\(resources.count) resources in one request")
       return
     }
@@ -43,7 +35,8 @@ enum DescribeConfigsApi {
         var answer = Answer(
           errorMessage: nil, resourceType: resource.resourceType,
           resourceName: resource.resourceName)
-        let keys = resource.configurationKeys.map { Set($0) }
+        // No keys is all keys, like null.
+        let keys = resource.configurationKeys.flatMap { $0.isEmpty ? nil : Set($0) }
         answer.configs = try configs(resource, request, broker).filter {
           keys?.contains($0.name) ?? true
         }
@@ -61,13 +54,13 @@ enum DescribeConfigsApi {
     _ resource: Resource, _ request: DescribeConfigsRequest, _ broker: Broker
   ) throws(TopicRejection) -> [Config] {
     switch resource.resourceType {
-    case topicType: return try topicConfigs(resource.resourceName, request, broker)
-    case brokerType: return try brokerConfigs(resource.resourceName, request, broker)
-    case brokerLoggerType:
-      throw TopicRejection(.invalidRequest, "Loggers of a broker are not served.")
+    case ConfigResourceType.topic: return try topicConfigs(resource.resourceName, request, broker)
+    case ConfigResourceType.broker: return try brokerConfigs(resource.resourceName, request, broker)
     default:
       throw TopicRejection(
-        .invalidRequest, "Unsupported resource type: \(resource.resourceType)")
+        .invalidRequest,
+        ConfigResourceType.unserved(resource.resourceType)
+          ?? "Unsupported resource type: \(resource.resourceType)")
     }
   }
 
@@ -81,18 +74,20 @@ enum DescribeConfigsApi {
       throw TopicRejection(
         .unknownTopicOrPartition, "This server does not host this topic-partition.")
     }
-    return broker.topics.configs.configuration(topic).resolved.map { resolved in
-      config(
-        resolved.key, value: resolved.value, source: resolved.source, readOnly: false,
-        synonyms: resolved.synonyms, request)
+    return broker.topics.configs.configuration(topic).resolved.map {
+      config($0, readOnly: false, request)
     }
   }
 
   private static func brokerConfigs(
     _ name: String, _ request: DescribeConfigsRequest, _ broker: Broker
   ) throws(TopicRejection) -> [Config] {
-    // An empty name asks for what was set for all brokers at run time: nothing can be, so far.
-    if name.isEmpty { return [] }
+    // An empty name asks for what was set for all brokers at run time.
+    if name.isEmpty {
+      return broker.configuration.resolvedClusterWide.map {
+        config($0, readOnly: false, request)
+      }
+    }
     guard let id = Int32(name) else {
       throw TopicRejection(
         .invalidRequest, "Broker id must be an integer, but it is: \(name)")
@@ -102,33 +97,20 @@ enum DescribeConfigsApi {
         .invalidRequest,
         "Unexpected broker id, expected \(broker.nodeId) or empty string, but received \(name)")
     }
-    let configuration = broker.configuration
-    return BrokerKeys.all.map { key in
-      let set = configuration.setValue(of: key.name)
-      var synonyms: [ConfigSynonym] = []
-      if let set {
-        synonyms.append(
-          ConfigSynonym(name: key.name, value: set.text, source: .staticBrokerConfig))
-      }
-      if let text = key.defaultText {
-        synonyms.append(ConfigSynonym(name: key.name, value: text, source: .defaultConfig))
-      }
-      return config(
-        key, value: configuration.text(of: key.name),
-        source: set == nil ? .defaultConfig : .staticBrokerConfig, readOnly: true,
-        synonyms: synonyms, request)
+    return broker.configuration.resolved.map {
+      config($0, readOnly: $0.key.updateMode == .readOnly, request)
     }
   }
 
   private static func config(
-    _ key: ConfigurationKey, value: String?, source: ConfigSource, readOnly: Bool,
-    synonyms: [ConfigSynonym], _ request: DescribeConfigsRequest
+    _ resolved: ResolvedConfig, readOnly: Bool, _ request: DescribeConfigsRequest
   ) -> Config {
-    Config(
-      name: key.name, value: key.isSensitive ? nil : value, readOnly: readOnly,
-      configSource: source.rawValue, isSensitive: key.isSensitive,
+    let key = resolved.key
+    return Config(
+      name: key.name, value: key.isSensitive ? nil : resolved.value, readOnly: readOnly,
+      configSource: resolved.source.rawValue, isSensitive: key.isSensitive,
       synonyms: request.includeSynonyms
-        ? synonyms.map {
+        ? resolved.synonyms.map {
           DescribeConfigsResponse.DescribeConfigsSynonym(
             name: $0.name, value: key.isSensitive ? nil : $0.value, source: $0.source.rawValue)
         } : [],

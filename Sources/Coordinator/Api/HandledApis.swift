@@ -51,10 +51,13 @@ enum HandledApis {
     .api(DeleteRecordsApi.handle),
     .api(InitProducerIdApi.handle),
     .api(DescribeConfigsApi.handle),
+    .api(AlterConfigsApi.handle),
     .api(CreatePartitionsApi.handle),
     .api(DeleteGroupsApi.handle),
+    .api(IncrementalAlterConfigsApi.handle),
     .api(OffsetDeleteApi.handle),
     .api(DescribeClusterApi.handle),
+    .api(ListConfigResourcesApi.handle),
     .api(DescribeTopicPartitionsApi.handle),
   ]
 

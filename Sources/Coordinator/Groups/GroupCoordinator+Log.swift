@@ -90,7 +90,7 @@ extension GroupCoordinator {
   /// `max.message.bytes` of the offsets topic.
   private var batchBytesAllowed: Int {
     guard let topic = topics.state.topic(Self.topicName) else { return 0 }
-    return Int(topics.configs.logConfig(topic.configs).maxMessageBytes)
+    return Int(topics.configs.settings(topic.configs).log.maxMessageBytes)
   }
 
   private func build(_ batch: GroupShard.Sent) -> [UInt8]? {

@@ -20,6 +20,9 @@ final class MetadataLog {
     if let node = try store.node(MetadataRecord.producerIdsPath) {
       take(node, .producerIdsReserved(next: try NodeValue.number(node)))
     }
+    for node in try store.children(of: MetadataRecord.configsPath) {
+      take(node, try NodeValue.brokerConfigs(node))
+    }
     for node in try store.children(of: MetadataRecord.topicsPath) {
       take(node, .topic(try NodeValue.topic(node)))
     }

@@ -4,6 +4,7 @@
 //   /cluster            the cluster id as text, once it is known
 //   /producer-ids       the first producer id that was never given away, i64
 //   /brokers/<id>       ephemeral: this broker is up
+//   /configs/<id>       what was set for a broker at run time, `default` for all: format u8, configs
 //   /topics/<name>      a topic: format u8, id, leader epochs, configs
 //   /deletions/<id>     a topic whose logs are still to be deleted: name, partition count u32
 //   /deleted/<id>       an id whose logs were deleted, so that a copy that turns up again (a disk
@@ -23,6 +24,8 @@ enum MetadataRecord: Equatable {
   /// The logs of a deleted topic are gone.
   case deletionFinished(UUID128)
   case brokerUp(Int32)
+  /// All that is set at run time for a broker, nil: for all of them. Nothing drops the node.
+  case brokerConfigs(Int32?, [String: String])
 
   static let clusterPath = "/cluster"
   static let producerIdsPath = "/producer-ids"
@@ -30,6 +33,11 @@ enum MetadataRecord: Equatable {
   static let deletionsPath = "/deletions"
   static let deletedPath = "/deleted"
   static let brokersPath = "/brokers"
+  static let configsPath = "/configs"
+
+  static func configsPath(_ broker: Int32?) -> NodePath {
+    "\(configsPath)/\(broker.map { "\($0)" } ?? "default")"
+  }
 
   static func topicPath(_ name: String) -> NodePath { "\(topicsPath)/\(name)" }
   static func deletionPath(_ id: UUID128) -> NodePath { "\(deletionsPath)/\(id)" }
@@ -55,6 +63,10 @@ enum MetadataRecord: Equatable {
       ]
     case .deletionFinished(let id):
       return [drop(Self.deletionPath(id)), .create(Self.deletedPath(id), [])]
+    case .brokerConfigs(let broker, let configs):
+      let path = Self.configsPath(broker)
+      if !configs.isEmpty { return [put(path, NodeValue.encode(configs))] }
+      return version(path) == nil ? [] : [drop(path)]
     case .brokerUp(let id): return [.createEphemeral("\(Self.brokersPath)/\(id)", [])]
     }
   }
@@ -64,6 +76,7 @@ enum MetadataRecord: Equatable {
 /// means a damaged store: the coordinator does not start on it.
 enum NodeValue {
   private static let topicFormat: UInt8 = 1
+  private static let configsFormat: UInt8 = 1
 
   static func encode(_ number: Int64) -> [UInt8] {
     var writer = MessageWriter()
@@ -76,11 +89,31 @@ enum NodeValue {
     writer.put(topicFormat)
     writer.put(topic.id)
     writer.put(list: topic.leaderEpochs) { epoch, writer in writer.put(epoch) }
-    writer.put(list: topic.configs.sorted { $0.key < $1.key }) { config, writer in
+    put(topic.configs, to: &writer)
+    return writer.bytes
+  }
+
+  static func encode(_ configs: [String: String]) -> [UInt8] {
+    var writer = MessageWriter()
+    writer.put(configsFormat)
+    put(configs, to: &writer)
+    return writer.bytes
+  }
+
+  private static func put(_ configs: [String: String], to writer: inout MessageWriter) {
+    writer.put(list: configs.sorted { $0.key < $1.key }) { config, writer in
       writer.put(config.key)
       writer.put(bytes: Array(config.value.utf8))
     }
-    return writer.bytes
+  }
+
+  private static func configs(
+    _ reader: inout MessageReader
+  ) throws(MessageError) -> [String: String] {
+    let configs = try reader.list(minimumSize: 6) { reader throws(MessageError) in
+      (key: try reader.string(), value: String(decoding: try reader.byteString(), as: UTF8.self))
+    }
+    return Dictionary(configs.map { ($0.key, $0.value) }) { $1 }
   }
 
   static func encode(_ topic: DeletedTopic) -> [UInt8] {
@@ -103,12 +136,24 @@ enum NodeValue {
       let epochs = try reader.list(minimumSize: 4) { reader throws(MessageError) in
         try reader.integer(Int32.self)
       }
-      let configs = try reader.list(minimumSize: 6) { reader throws(MessageError) in
-        (key: try reader.string(), value: String(decoding: try reader.byteString(), as: UTF8.self))
-      }
       return Topic(
         name: NodePaths.name(of: node.path), id: id, leaderEpochs: epochs,
-        configs: Dictionary(configs.map { ($0.key, $0.value) }) { $1 })
+        configs: try configs(&reader))
+    }
+  }
+
+  /// The record that set what a broker has.
+  static func brokerConfigs(_ node: StoredNode) throws(StoreError) -> MetadataRecord {
+    try decode(node) { reader throws(MessageError) in
+      guard try reader.integer(UInt8.self) == configsFormat else {
+        throw MessageError("a format that this version does not know")
+      }
+      let name = NodePaths.name(of: node.path)
+      let broker = Int32(name)
+      guard broker != nil || name == "default" else {
+        throw MessageError("its name is not a broker id")
+      }
+      return .brokerConfigs(broker, try configs(&reader))
     }
   }
 

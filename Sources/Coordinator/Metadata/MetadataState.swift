@@ -16,12 +16,19 @@ struct MetadataState: Equatable {
   /// names apart, so it refuses a second one.
   private var namesByMetricName: [String: String] = [:]
   private(set) var partitionCount = 0
+  private var clusterWideConfigs: [String: String] = [:]
+  private var configsByBroker: [Int32: [String: String]] = [:]
 
   var topicCount: Int { topicsByName.count }
 
   func topic(_ name: String) -> Topic? { topicsByName[name] }
 
   func topic(id: UUID128) -> Topic? { namesById[id].flatMap { topicsByName[$0] } }
+
+  /// What was set at run time for the broker `id`.
+  func dynamicConfigs(of id: Int32) -> DynamicBrokerConfigs {
+    DynamicBrokerConfigs(clusterWide: clusterWideConfigs, perBroker: configsByBroker[id] ?? [:])
+  }
 
   /// The topic that `name` could be confused with, if there is one of another name.
   func collision(with name: String) -> String? {
@@ -46,6 +53,9 @@ struct MetadataState: Equatable {
       if let old = topicsByName[deleted.name], old.id == deleted.id { forget(old) }
       deletions[deleted.id] = deleted
     case .deletionFinished(let id): deletions[id] = nil
+    case .brokerConfigs(nil, let configs): clusterWideConfigs = configs
+    case .brokerConfigs(let id?, let configs):
+      configsByBroker[id] = configs.isEmpty ? nil : configs
     case .brokerUp: break
     }
   }

@@ -1,6 +1,7 @@
 // The process: its listening socket, its siblings, its loop. Everything that happens is handed to
 // the `Broker` or to `Peers`; what those need from the outside is implemented here.
 
+import Configuration
 import IPC
 import KafkaProtocol
 import Linux
@@ -49,6 +50,7 @@ final class CoordinatorProcess: EventHandler {
 
   /// Connects to the logwriter and works until it is told to stop.
   func run() throws(ServiceFailure) {
+    context.configure(metadata.state.dynamicConfigs(of: context.configuration.nodeId)) { _ in }
     let broker = Broker(
       configuration: context.configuration, metadata: metadata, world: self, log: context.log)
     self.broker = broker
@@ -100,8 +102,9 @@ final class CoordinatorProcess: EventHandler {
   private func admit(_ hello: Hello, _ socket: consuming OwnedFD) {
     guard let broker else { return }
     switch hello.edge.from {
-    case .frontend: peers.addFrontend(socket, image: broker.topics.snapshot)
-    case .fetcher: peers.addFetcher(socket, image: broker.topics.snapshot)
+    case .frontend:
+      peers.addFrontend(socket, broker.dynamicConfigs, image: broker.topics.snapshot)
+    case .fetcher: peers.addFetcher(socket, broker.dynamicConfigs, image: broker.topics.snapshot)
     case .admin: peers.addAdmin(socket)
     case .logwriter, .coordinator: preconditionFailure("no such edge")
     }
@@ -171,6 +174,7 @@ final class CoordinatorProcess: EventHandler {
     case .scoreboard(let clusterId):
       guard let descriptor = descriptors.take() else { throw MessageError("no scoreboard") }
       scoreboard = AttachedScoreboard(try ScoreboardReader(descriptor))
+      logWriter.send(.configureBroker(broker.dynamicConfigs))
       broker.topics.belongs(toCluster: clusterId)
     case .inventory(let states, let isLast):
       guard scoreboard != nil else { throw MessageError("an inventory before the scoreboard") }
@@ -235,7 +239,7 @@ extension CoordinatorProcess: TimerPort, ClockPort {
   var wallMs: Int64 { Clock.wallMs() }
 }
 
-extension CoordinatorProcess: LogWriterPort, ScoreboardPort, ImagePort {
+extension CoordinatorProcess: LogWriterPort, ScoreboardPort, ImagePort, ConfigurationPort {
   func send(_ message: CoordinatorToLogWriter) -> Bool { logWriter.send(message) }
 
   func entry(_ ref: SlotRef) -> ScoreboardEntry? {
@@ -243,4 +247,11 @@ extension CoordinatorProcess: LogWriterPort, ScoreboardPort, ImagePort {
   }
 
   func publish(_ update: ImageUpdate) { peers.publish(update) }
+
+  func configure(_ dynamic: DynamicBrokerConfigs) {
+    // One that has not said its first words yet is told when it does.
+    if scoreboard != nil { logWriter.send(.configureBroker(dynamic)) }
+    peers.configure(dynamic)
+    context.configure(dynamic) { [unowned self] configuration in broker?.apply(configuration) }
+  }
 }

@@ -5,6 +5,7 @@
 import IPC
 import Linux
 import Logging
+import Model
 import Service
 
 final class Peers {
@@ -53,21 +54,31 @@ final class Peers {
   var frontendCount: Int { frontends.count }
   var fetcherCount: Int { fetchers.count }
 
-  func addFrontend(_ socket: consuming OwnedFD, image: ImageUpdate) {
+  func addFrontend(
+    _ socket: consuming OwnedFD, _ dynamic: DynamicBrokerConfigs, image: ImageUpdate
+  ) {
     let number = nextNumber()
     do throws(Errno) {
       let channel = try Frontend(socket, loop: loop, source: .peer(number))
       frontends[number] = channel
-      attempt(number) { () throws(ChannelError) in try channel.send(.image(image)) }
+      attempt(number) { () throws(ChannelError) in
+        try channel.send(.configureBroker(dynamic))
+        try channel.send(.image(image))
+      }
     } catch { log.event(.systemTrouble, "a frontend cannot be watched: \(error)") }
   }
 
-  func addFetcher(_ socket: consuming OwnedFD, image: ImageUpdate) {
+  func addFetcher(
+    _ socket: consuming OwnedFD, _ dynamic: DynamicBrokerConfigs, image: ImageUpdate
+  ) {
     let number = nextNumber()
     do throws(Errno) {
       let channel = try Fetcher(socket, loop: loop, source: .peer(number))
       fetchers[number] = channel
-      attempt(number) { () throws(ChannelError) in try channel.send(.image(image)) }
+      attempt(number) { () throws(ChannelError) in
+        try channel.send(.configureBroker(dynamic))
+        try channel.send(.image(image))
+      }
     } catch { log.event(.systemTrouble, "a fetcher cannot be watched: \(error)") }
   }
 
@@ -116,6 +127,15 @@ final class Peers {
     }
     for (number, channel) in fetchers {
       attempt(number) { () throws(ChannelError) in try channel.send(.image(update)) }
+    }
+  }
+
+  func configure(_ dynamic: DynamicBrokerConfigs) {
+    for (number, channel) in frontends {
+      attempt(number) { () throws(ChannelError) in try channel.send(.configureBroker(dynamic)) }
+    }
+    for (number, channel) in fetchers {
+      attempt(number) { () throws(ChannelError) in try channel.send(.configureBroker(dynamic)) }
     }
   }
 

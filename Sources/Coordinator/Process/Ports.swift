@@ -3,6 +3,7 @@
 
 import IPC
 import KafkaProtocol
+import Model
 import Service
 
 /// Answers to clients.
@@ -37,6 +38,13 @@ protocol LogWriterPort: AnyObject {
 protocol ImagePort: AnyObject {
   /// Queues the update to every subscriber, before anything that is sent later.
   func publish(_ update: ImageUpdate)
+}
+
+/// The way to every process of the broker that acts on its configuration, this one included.
+protocol ConfigurationPort: AnyObject {
+  /// Has all that are there follow, before anything that is sent later; who comes later is told
+  /// first.
+  func configure(_ dynamic: DynamicBrokerConfigs)
 }
 
 /// The scoreboard of the logwriter that is there.

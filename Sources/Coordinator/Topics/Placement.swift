@@ -60,15 +60,19 @@ struct Placement: Equatable {
     return nil
   }
 
-  func image(_ topic: Topic, maxMessageBytes: Int32) -> TopicImage {
+  func image(_ topic: Topic, _ settings: ImageSettings) -> TopicImage {
     let known = places[topic.id] ?? []
     return TopicImage(
-      name: topic.name, id: topic.id, maxMessageBytes: maxMessageBytes,
+      name: topic.name, id: topic.id, maxMessageBytes: settings.maxMessageBytes,
       partitions: topic.leaderEpochs.enumerated().map { index, leaderEpoch in
         let ref = index < known.count ? known[index].slot : nil
         return PartitionImage(
           slot: ref?.slot ?? PartitionImage.noSlot, generation: ref?.generation ?? 0,
           leaderEpoch: leaderEpoch)
-      })
+      },
+      logAppendTime: settings.logAppendTime,
+      timestampBeforeMaxMs: settings.timestampBeforeMaxMs,
+      timestampAfterMaxMs: settings.timestampAfterMaxMs, requiresKeys: settings.requiresKeys,
+      minInsyncReplicas: settings.minInsyncReplicas)
   }
 }

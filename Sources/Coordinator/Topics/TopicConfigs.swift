@@ -1,19 +1,37 @@
 // From a topic's configurations to what the logwriter and the image need of them.
 
 import Configuration
+import IPC
 import Model
 
+/// A topic's configurations as the data path needs them.
+struct TopicSettings: Equatable {
+  var log: LogConfig
+  var image: ImageSettings
+}
+
+/// The part that frontends and fetchers are told.
+struct ImageSettings: Equatable {
+  var maxMessageBytes: Int32
+  var logAppendTime: Bool
+  var timestampBeforeMaxMs: Int64
+  var timestampAfterMaxMs: Int64
+  var requiresKeys: Bool
+  var minInsyncReplicas: Int32
+}
+
 final class TopicConfigs {
+  /// What topics do not set comes from here.
   var broker: BrokerConfiguration {
     didSet { resolved.removeAll() }
   }
   /// Most topics set nothing: the last answers are kept.
-  private var resolved: [[String: String]: LogConfig] = [:]
+  private var resolved: [[String: String]: TopicSettings] = [:]
   private static let resolvedMax = 64
 
   init(_ broker: BrokerConfiguration) { self.broker = broker }
 
-  /// What is wrong with the configurations of a new topic, or nil.
+  /// What is wrong with the configurations of a topic, or nil.
   func violation(_ configs: [String: String]) -> String? {
     TopicConfiguration.violation(inOverrides: configs, broker: broker)
   }
@@ -22,12 +40,13 @@ final class TopicConfigs {
     TopicConfiguration(overrides: topic.configs, broker: broker)
   }
 
-  func logConfig(_ configs: [String: String]) -> LogConfig {
+  func settings(_ configs: [String: String]) -> TopicSettings {
     if let known = resolved[configs] { return known }
-    let config = LogConfig(TopicConfiguration(overrides: configs, broker: broker))
+    let topic = TopicConfiguration(overrides: configs, broker: broker)
+    let settings = TopicSettings(log: LogConfig(topic), image: ImageSettings(topic))
     if resolved.count >= Self.resolvedMax { resolved.removeAll() }
-    resolved[configs] = config
-    return config
+    resolved[configs] = settings
+    return settings
   }
 
   /// The configurations of `__consumer_offsets`, as Kafka creates it.
@@ -36,6 +55,17 @@ final class TopicConfigs {
       "cleanup.policy": "compact", "compression.type": "producer",
       "segment.bytes": "\(broker.offsetsTopicSegmentBytes)",
     ]
+  }
+}
+
+extension ImageSettings {
+  init(_ topic: TopicConfiguration) {
+    maxMessageBytes = Int32(clamping: topic.maxMessageBytes)
+    logAppendTime = topic.messageTimestampType == .logAppendTime
+    timestampBeforeMaxMs = topic.messageTimestampBeforeMaxMs
+    timestampAfterMaxMs = topic.messageTimestampAfterMaxMs
+    requiresKeys = topic.isCompacted
+    minInsyncReplicas = topic.minInsyncReplicas
   }
 }
 

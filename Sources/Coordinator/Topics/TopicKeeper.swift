@@ -74,21 +74,6 @@ final class TopicKeeper {
       epoch: epoch, isSnapshot: true, topics: state.topicsInOrder.map(image), removed: [])
   }
 
-  /// Other defaults for what topics do not set: the logwriter and the image follow where that makes a
-  /// difference.
-  func apply(_ configuration: BrokerConfiguration) {
-    let before = state.topicsInOrder.map { configs.logConfig($0.configs) }
-    configs.broker = configuration
-    var changed: [Topic] = []
-    for (topic, old) in zip(state.topicsInOrder, before) {
-      let config = configs.logConfig(topic.configs)
-      if config == old { continue }
-      changed.append(topic)
-      if phase != .away { logs.configureTopic(topic.id, config) }
-    }
-    if phase == .ready { publish(changed) }
-  }
-
   // MARK: - The logwriter comes and goes
 
   /// The log directories belong to this cluster: ours too, if we have none.
@@ -288,10 +273,55 @@ final class TopicKeeper {
       || state.error == .unknownTopicId
   }
 
+  // MARK: - Configurations change
+
+  /// Records topics with other configurations, in one transaction with `more`, and tells the
+  /// logwriter and the holders of images before `then`.
+  func configure(
+    _ topics: [Topic], with more: [MetadataRecord] = [], then: (StoreError?) -> Void
+  ) {
+    let before = settings(of: topics)
+    metadata.commit(topics.map { .topic($0) } + more) { error in
+      if error == nil { tellSettings(before) }
+      then(error)
+    }
+  }
+
+  /// Takes what topics do not set from `broker` from now on.
+  func apply(_ broker: BrokerConfiguration) {
+    let before = settings(of: state.topicsInOrder)
+    configs.broker = broker
+    tellSettings(before)
+  }
+
+  private func settings(of topics: [Topic]) -> [(id: UUID128, settings: TopicSettings)] {
+    topics.map { topic in
+      (topic.id, configs.settings(state.topic(id: topic.id)?.configs ?? topic.configs))
+    }
+  }
+
+  /// Tells of the topics whose settings are not what they were.
+  private func tellSettings(_ before: [(id: UUID128, settings: TopicSettings)]) {
+    var changed: [Topic] = []
+    for (id, old) in before {
+      guard let topic = state.topic(id: id) else { continue }
+      let new = configs.settings(topic.configs)
+      // Without a logwriter the next one brings the logs up with what holds then.
+      if old.log != new.log, phase != .away { logs.configureTopic(id, new.log) }
+      if old.image != new.image { changed.append(topic) }
+    }
+    // While logs are taken up the places are not known yet; the image in the end tells all.
+    if case .takingUp = phase { return }
+    if changed.isEmpty { return }
+    epoch += 1
+    images.publish(
+      ImageUpdate(epoch: epoch, isSnapshot: false, topics: changed.map(image), removed: []))
+  }
+
   // MARK: - Asking and telling
 
   private func specs(_ topic: Topic, from first: Int) -> [PartitionSpec] {
-    let config = configs.logConfig(topic.configs)
+    let config = configs.settings(topic.configs).log
     return (first..<max(first, topic.partitionCount)).map {
       PartitionSpec(
         name: topic.partitionName($0), config: config, leaderEpoch: topic.leaderEpochs[$0])
@@ -321,8 +351,7 @@ final class TopicKeeper {
   }
 
   private func image(_ topic: Topic) -> TopicImage {
-    placement.image(
-      topic, maxMessageBytes: configs.logConfig(topic.configs).maxMessageBytes)
+    placement.image(topic, configs.settings(topic.configs).image)
   }
 
   private func publish(_ topics: [Topic]) {

@@ -64,6 +64,7 @@ extension FetcherProcess {
       counts.images += 1
       imageChanged = true
       becomeReady()
+    case .configureBroker(let dynamic): reports.configure(self, dynamic)
     case .reportStatistics: coordinator.send(.statistics(reports.statistics(counters)))
     }
   }

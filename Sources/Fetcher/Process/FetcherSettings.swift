@@ -2,6 +2,7 @@
 
 import Configuration
 import IPC
+import Model
 import Service
 
 struct FetcherSettings {
@@ -55,6 +56,8 @@ struct FetcherReports {
   var upkeep: Upkeep?
   /// Reads the configuration again; what changes comes back to `FetcherProcess.apply`.
   var reload: (FetcherProcess) -> Void
+  /// Takes over what was set for the broker at run time, in the same way.
+  var configure: (FetcherProcess, DynamicBrokerConfigs) -> Void = { _, _ in }
 
   init(
     ready: @escaping () -> Void, stopping: @escaping () -> Void,
@@ -74,5 +77,6 @@ struct FetcherReports {
       stopping: { context.notifyStopping() },
       statistics: { context.statistics($0) }, upkeep: context.upkeep,
       reload: { process in context.reload { process.apply($0) } })
+    configure = { process, dynamic in context.configure(dynamic) { process.apply($0) } }
   }
 }

@@ -213,6 +213,10 @@ final class ProducePath {
       append.error = .invalidRequiredAcks
       return
     }
+    guard append.acks != -1 || !topic.lacksReplicas else {
+      append.error = .notEnoughReplicas
+      return
+    }
     guard !topic.isInternal || target.mayWriteInternal else {
       append.error = .invalidTopicException
       return

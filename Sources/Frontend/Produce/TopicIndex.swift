@@ -17,6 +17,8 @@ struct TopicIndex {
     let isInternal: Bool
     /// What its batches are judged by; the version is the request's.
     let rules: ProduceRules
+    /// More than one replica must be in sync for acks=all: there is one.
+    let lacksReplicas: Bool
     fileprivate let nameStart: Int
     fileprivate let nameCount: Int
     fileprivate let partitionStart: Int
@@ -61,6 +63,7 @@ struct TopicIndex {
     topics.append(
       Topic(
         id: topic.id, isInternal: TopicName.isInternal(topic.name), rules: rules,
+        lacksReplicas: topic.minInsyncReplicas > 1,
         nameStart: names.count, nameCount: topic.name.utf8.count,
         partitionStart: partitions.count, partitionCount: topic.partitions.count))
     names.append(contentsOf: topic.name.utf8)

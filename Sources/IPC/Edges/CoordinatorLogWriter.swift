@@ -23,6 +23,8 @@ public enum CoordinatorToLogWriter: Message {
   case reportStatistics
   /// Raises log start offsets for clients.
   case deleteRecords(token: UInt64, [RecordsToDelete])
+  /// What was set for the broker at run time, whole. First message, and whenever it changes.
+  case configureBroker(DynamicBrokerConfigs)
 }
 
 public enum LogWriterToCoordinator: Message {
@@ -136,6 +138,7 @@ extension CoordinatorToLogWriter {
     case .lookUpMaxTimestamp: 7
     case .reportStatistics: 8
     case .deleteRecords: 9
+    case .configureBroker: 10
     }
   }
 
@@ -176,6 +179,7 @@ extension CoordinatorToLogWriter {
     case .deleteRecords(let token, let records):
       writer.put(token)
       writer.put(list: records) { records, writer in records.encode(into: &writer) }
+    case .configureBroker(let dynamic): dynamic.encode(into: &writer)
     }
   }
 
@@ -216,6 +220,7 @@ extension CoordinatorToLogWriter {
         try reader.list(minimumSize: RecordsToDelete.size) { reader throws(MessageError) in
           try RecordsToDelete(from: &reader)
         })
+    case 10: self = .configureBroker(try DynamicBrokerConfigs(from: &reader))
     default: throw MessageError("coordinator→logwriter has no message \(kind)")
     }
   }

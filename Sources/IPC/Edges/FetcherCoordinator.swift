@@ -11,6 +11,8 @@ public enum FetcherToCoordinator: Message {
 public enum CoordinatorToFetcher: Message {
   case image(ImageUpdate)
   case reportStatistics
+  /// What was set for the broker at run time, whole. First message, and whenever it changes.
+  case configureBroker(DynamicBrokerConfigs)
 }
 
 extension FetcherToCoordinator {
@@ -34,6 +36,7 @@ extension CoordinatorToFetcher {
     switch self {
     case .image: 1
     case .reportStatistics: 2
+    case .configureBroker: 3
     }
   }
 
@@ -43,6 +46,7 @@ extension CoordinatorToFetcher {
     switch self {
     case .image(let update): update.encode(into: &writer)
     case .reportStatistics: break
+    case .configureBroker(let dynamic): dynamic.encode(into: &writer)
     }
   }
 
@@ -50,6 +54,7 @@ extension CoordinatorToFetcher {
     switch kind {
     case 1: self = .image(try ImageUpdate(from: &reader))
     case 2: self = .reportStatistics
+    case 3: self = .configureBroker(try DynamicBrokerConfigs(from: &reader))
     default: throw MessageError("coordinator→fetcher has no message \(kind)")
     }
   }

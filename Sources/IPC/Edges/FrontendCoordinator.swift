@@ -19,6 +19,8 @@ public enum CoordinatorToFrontend: Message {
   case refused(connection: UInt64, request: UInt64, reason: String)
   case image(ImageUpdate)
   case reportStatistics
+  /// What was set for the broker at run time, whole. First message, and whenever it changes.
+  case configureBroker(DynamicBrokerConfigs)
 }
 
 /// A client's request with what the coordinator must know of its origin.
@@ -101,6 +103,7 @@ extension CoordinatorToFrontend {
     case .refused: 2
     case .image: 3
     case .reportStatistics: 4
+    case .configureBroker: 5
     }
   }
 
@@ -118,6 +121,7 @@ extension CoordinatorToFrontend {
       writer.put(reason)
     case .image(let update): update.encode(into: &writer)
     case .reportStatistics: break
+    case .configureBroker(let dynamic): dynamic.encode(into: &writer)
     }
   }
 
@@ -133,6 +137,7 @@ extension CoordinatorToFrontend {
         reason: try reader.string())
     case 3: self = .image(try ImageUpdate(from: &reader))
     case 4: self = .reportStatistics
+    case 5: self = .configureBroker(try DynamicBrokerConfigs(from: &reader))
     default: throw MessageError("coordinator→frontend has no message \(kind)")
     }
   }
