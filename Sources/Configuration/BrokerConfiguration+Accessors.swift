@@ -64,6 +64,14 @@ extension BrokerConfiguration {
   public var logIndexSizeMaxBytes: Int { int("log.index.size.max.bytes") }
   public var logRetentionCheckIntervalMs: Int64 { long("log.retention.check.interval.ms") }
   public var logInitialTaskDelayMs: Int64 { long("log.initial.task.delay.ms") }
+  public var logFlushOffsetCheckpointIntervalMs: Int64 {
+    long("log.flush.offset.checkpoint.interval.ms")
+  }
+  /// nil: not set.
+  public var logFlushSchedulerIntervalMs: Int64? {
+    values.isSet("log.flush.scheduler.interval.ms")
+      ? long("log.flush.scheduler.interval.ms") : nil
+  }
   public var producerIdExpirationMs: Int64 { long("producer.id.expiration.ms") }
 
   // Groups.

@@ -44,19 +44,22 @@ extension BrokerKeys {
       "Whether new segments are allocated in full."),
     .long(
       "log.flush.interval.messages", 9_223_372_036_854_775_807, .atLeast(1), .clusterWide,
-      .accepted(.notEnforcedYet), "Flush a partition after this many records."),
+      .used, "Flush a partition after this many records."),
     .long(
-      "log.flush.interval.ms", nil, .any, .clusterWide, .accepted(.notEnforcedYet),
+      "log.flush.interval.ms", nil, .any, .clusterWide, .used,
       "Flush a partition when a record is this old; otherwise log.flush.scheduler.interval.ms."),
     .long(
       "log.flush.scheduler.interval.ms", 9_223_372_036_854_775_807, .any, .readOnly,
-      .accepted(.notEnforcedYet), "How often to look for partitions to flush."),
+      .used, "How often to look for partitions to flush."),
     .int(
       "log.flush.offset.checkpoint.interval.ms", 60_000, .atLeast(0), .readOnly,
-      .accepted(.notEnforcedYet), "How often the recovery points are written down."),
+      .used, "How often the recovery points are written down."),
     .int(
       "log.flush.start.offset.checkpoint.interval.ms", 60_000, .atLeast(0), .readOnly,
       .accepted(.otherDesign), "How often the log start offsets are written down."),
+    .boolean(
+      "sluice.acks.all.durable", true, .readOnly, .used,
+      "Whether acks=all is answered when the records are on disk; else when they are written."),
     .long(
       "log.retention.bytes", -1, .any, .clusterWide, .used,
       "A partition longer than this loses its oldest segments; -1 is no limit."),

@@ -30,6 +30,8 @@ extension TopicConfiguration {
 
   public var flushMessages: Int64 { integer("flush.messages") }
   public var flushMs: Int64 { integer("flush.ms") }
+  /// Whether acks=all waits for the disk.
+  public var acksAllDurable: Bool { value("sluice.acks.all.durable") == .boolean(true) }
 
   // Retention and compaction.
 

@@ -38,7 +38,7 @@ public enum TopicKeys {
     of("flush.messages", "log.flush.interval.messages"),
     TopicKey(
       key: .long(
-        "flush.ms", 9_223_372_036_854_775_807, .atLeast(0), .readOnly, .accepted(.notEnforcedYet),
+        "flush.ms", 9_223_372_036_854_775_807, .atLeast(0), .readOnly, .used,
         "Flush a partition when a record is this old."),
       synonyms: [("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)]),
     alone(
@@ -99,6 +99,8 @@ public enum TopicKeys {
         "segment.ms", 604_800_000, .atLeast(1), .readOnly, .used,
         "A segment gets no records after this time."),
       synonyms: [("log.roll.ms", 1), ("log.roll.hours", hour)]),
+    // Ours.
+    of("sluice.acks.all.durable", "sluice.acks.all.durable"),
     of("unclean.leader.election.enable", "unclean.leader.election.enable"),
   ]
 

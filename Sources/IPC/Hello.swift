@@ -31,7 +31,7 @@ public struct Edge: Hashable, Sendable, CustomStringConvertible {
   /// Raised with every change of the edge's messages. Both ends must agree.
   public let version: UInt16
 
-  public static let frontendToLogWriter = Edge(from: .frontend, to: .logwriter, version: 1)
+  public static let frontendToLogWriter = Edge(from: .frontend, to: .logwriter, version: 2)
   public static let frontendToFetcher = Edge(from: .frontend, to: .fetcher, version: 1)
   public static let frontendToCoordinator = Edge(from: .frontend, to: .coordinator, version: 3)
   public static let fetcherToLogWriter = Edge(from: .fetcher, to: .logwriter, version: 2)

@@ -7,6 +7,11 @@ public enum Clock {
   /// Nanoseconds of CLOCK_MONOTONIC: for time-outs and durations.
   @inlinable public static func monotonicNs() -> UInt64 { read(CLOCK_MONOTONIC) }
 
+  /// Milliseconds of CLOCK_MONOTONIC.
+  @inlinable public static func monotonicMs() -> Int64 {
+    Int64(read(CLOCK_MONOTONIC) / 1_000_000)
+  }
+
   /// Milliseconds since 1970 of CLOCK_REALTIME: for timestamps that leave the process.
   @inlinable public static func wallMs() -> Int64 { Int64(read(CLOCK_REALTIME) / 1_000_000) }
 

@@ -109,6 +109,15 @@ public enum File {
     _ = try retrying("fdatasync") { fdatasync(number) }
   }
 
+  /// fsync(2), or fdatasync(2) if `dataOnly`, of a descriptor that somebody else owns meanwhile.
+  public static func sync(descriptor: Int32, dataOnly: Bool) throws(Errno) {
+    if dataOnly {
+      _ = try retrying("fdatasync") { fdatasync(descriptor) }
+    } else {
+      _ = try retrying("fsync") { fsync(descriptor) }
+    }
+  }
+
   /// syncfs(2): everything that was written to the file system of `fd`, in one go.
   public static func syncFileSystem(_ fd: borrowing OwnedFD) throws(Errno) {
     let number = fd.rawValue

@@ -1,5 +1,7 @@
 // The appends of one round of the loop: gathered from all frontends, then written partition by
-// partition, each with one pwritev, then answered in the order they came.
+// partition, each with one pwritev, then answered in the order they came, but for those that wait for
+// the disk. What has to be synced is on its way as soon as its partition is written, while the loop
+// goes on with the next.
 //
 // Entries of one slot form a chain through `next`; so grouping costs no sorting and no allocation
 // once the arrays have grown to the size of a busy round.
@@ -15,6 +17,8 @@ struct AppendRound {
     var entry: AppendEntry
     var next: Int32
     var answer: AppendedEntry
+    /// The answer waits until everything below is on disk; -1: for nothing.
+    var durableBelow: Int64 = -1
   }
 
   /// First and last entry of a slot's chain, -1 when it has none.
@@ -92,9 +96,19 @@ struct AppendRound {
     slots.removeAll(keepingCapacity: true)
   }
 
-  /// Hands every answer to its frontend and ends the round.
-  mutating func answer(_ frontend: (Int) -> FrontendPeer?) {
-    for item in pending { frontend(item.frontend)?.answers.append(item.answer) }
+  /// Hands every answer to its frontend, or to those that wait, and ends the round.
+  mutating func answer(_ waiting: inout WaitingAnswers, _ frontend: (Int) -> FrontendPeer?) {
+    for item in pending {
+      let slot = item.entry.slot
+      // Of acks=all none overtakes another of its partition.
+      if item.durableBelow >= 0 || (item.entry.acks == -1 && waiting.hasAny(slot)) {
+        waiting.add(
+          item.answer, for: .frontend(item.frontend), slot: slot,
+          until: max(0, item.durableBelow))
+      } else {
+        frontend(item.frontend)?.answers.append(item.answer)
+      }
+    }
     pending.removeAll(keepingCapacity: true)
   }
 
@@ -125,6 +139,29 @@ struct AppendRound {
     }
     commits += 1
     settle(start, upTo: end, log)
+    flush(start, upTo: end, log)
+  }
+
+  /// Begins what the topic wants on disk, and notes who waits for it.
+  private mutating func flush(_ start: Int32, upTo end: Int32, _ log: PartitionLog) {
+    var acksAll = false
+    var index = start
+    while index != end {
+      let item = pending[Int(index)]
+      if item.answer.error == .none, item.entry.acks == -1 { acksAll = true }
+      index = item.next
+    }
+    let durability = log.flushAfterAppend(acksAll: acksAll, nowMs: Clock.monotonicMs())
+    if durability.acksAll == .written { return }
+    index = start
+    while index != end {
+      let item = pending[Int(index)]
+      let wanted = item.entry.acks == -1 ? durability.acksAll : durability.any
+      if item.answer.error == .none, item.entry.acks != 0, case .onDisk(let offset) = wanted {
+        pending[Int(index)].durableBelow = offset
+      }
+      index = item.next
+    }
   }
 
   private mutating func stage(

@@ -23,13 +23,16 @@ extension LogWriter {
     guard let peer = coordinators[number] else { return }
     do {
       try peer.channel.ready(readiness) { message, _ throws(MessageError) in
-        do throws(ChannelError) { try answer(message, peer) } catch { peer.channel.abort() }
+        do throws(ChannelError) { try answer(message, peer, number) } catch {
+          peer.channel.abort()
+        }
       }
     } catch {
       context.log.event(
         .siblingLost, "the coordinator is gone: \(error.reason)",
         metadata: ["@sibling": "coordinator"])
       peer.channel.close()
+      waiting.forget(.coordinator(number))
       coordinators[number] = nil
     }
   }
@@ -40,9 +43,9 @@ extension LogWriter {
     }
   }
 
-  private func answer(_ message: CoordinatorToLogWriter, _ peer: CoordinatorPeer)
-    throws(ChannelError)
-  {
+  private func answer(
+    _ message: CoordinatorToLogWriter, _ peer: CoordinatorPeer, _ number: Int
+  ) throws(ChannelError) {
     switch message {
     case .createPartitions(let token, let specs):
       let states = specs.map(store.create)
@@ -50,7 +53,7 @@ extension LogWriter {
       store.publishChanged(wake)
       try peer.channel.send(.partitionsCreated(token: token, states))
     case .deletePartitions(let token, let names):
-      let states = store.delete(names)
+      let states = store.delete(names, released: released)
       startSweeping()
       try peer.channel.send(.partitionsDeleted(token: token, states))
     case .configureTopic(let topicId, let config): store.configure(topicId: topicId, config)
@@ -59,10 +62,15 @@ extension LogWriter {
       // What is told of as deleted cannot be read any more.
       store.publishChanged(wake)
       try peer.channel.send(.recordsDeleted(token: token, answers))
-    case .append(let token, let slot, let generation, _, let batches):
+    case .append(let token, let slot, let generation, let acks, let batches):
       let entry = append(batches, slot, generation, token)
       store.publishChanged(wake)
-      try peer.channel.send(.appended(token: token, entry))
+      let offset = entry.error == .none ? durableBelow(slot, generation, acks) : -1
+      if offset >= 0 || (acks == -1 && waiting.hasAny(slot)) {
+        waiting.add(entry, for: .coordinator(number), slot: slot, until: max(0, offset))
+      } else {
+        try peer.channel.send(.appended(token: token, entry))
+      }
     case .openSegment(let query): try hand(openSegment(query), query, to: peer)
     case .lookUpTimestamp(let token, let slot, let generation, let timestampMs):
       let query = SegmentQuery(token: token, slot: slot, generation: generation, offset: -1)
@@ -85,6 +93,15 @@ extension LogWriter {
     case .refused(let error):
       try peer.channel.send(.segmentUnavailable(SegmentRefusal(query, error)))
     }
+  }
+
+  /// What an append of the coordinator waits for: everything below must be on disk; -1: nothing.
+  private func durableBelow(_ slot: UInt32, _ generation: UInt32, _ acks: Int16) -> Int64 {
+    guard let log = store.log(slot: slot, generation: generation) else { return -1 }
+    let durability = log.flushAfterAppend(acksAll: acks == -1, nowMs: Clock.monotonicMs())
+    let wanted = acks == -1 ? durability.acksAll : durability.any
+    if acks != 0, case .onDisk(let offset) = wanted { return offset }
+    return -1
   }
 
   /// Appends at once: the coordinator's records are few, and it waits for each.

@@ -38,6 +38,11 @@ final class LogStore {
   private(set) var failures: UInt64 = 0
   /// Work by slot, since the slot got its partition.
   private(set) var work: [SlotWork] = []
+  let intervals: FlushIntervals
+  private let executor: ThreadedSyncExecutor
+  /// Files that are synced at a time, each by a thread of its own: a disk does several at once for
+  /// little more than one.
+  private static let syncedFilesMax = 8
 
   /// Opens every directory of `log.dirs` and takes in what is there.
   /// - Parameter descriptorsMax: how many descriptors this process may have open.
@@ -51,9 +56,13 @@ final class LogStore {
       intervalMs: configuration.logRetentionCheckIntervalMs,
       earliestMs: Clock.wallMs() + configuration.logInitialTaskDelayMs)
     do throws(Errno) { scoreboard = try ScoreboardWriter() } catch { throw ServiceFailure(error) }
+    intervals = FlushIntervals(configuration)
+    do throws(Errno) {
+      executor = try ThreadedSyncExecutor(device, filesMax: Self.syncedFilesMax)
+    } catch { throw ServiceFailure(error) }
     // The rest of the descriptors is for peers and hand-overs.
     environment = LogEnvironment(
-      openSegmentsMax: min(max(descriptorsMax / 4, 16), 4096), device: device)
+      openSegmentsMax: min(max(descriptorsMax / 4, 16), 4096), device: device, executor: executor)
     var clusterId: String?
     for path in configuration.logDirs {
       do throws(StorageError) {
@@ -67,11 +76,17 @@ final class LogStore {
     for directory in directories { takeIn(directory) }
   }
 
+  /// Readable when syncs are done: call `environment.finishSyncs` then.
+  var syncDescriptor: Int32 { executor.descriptor }
+
   var partitionCount: Int { slotByPartition.count }
   /// The cluster that the log belongs to, as `meta.properties` says.
   var clusterId: String { directories.lazy.compactMap(\.meta.clusterId).first ?? "" }
 
   private func takeIn(_ directory: LogDirectory) {
+    for error in directory.damaged {
+      log.error("a checkpoint is damaged, and all logs of its directory are read: \(error)")
+    }
     for (partition, error) in directory.refused {
       tell(.partitionOffline, partition, "a partition cannot be used: \(error)")
     }
@@ -161,7 +176,8 @@ final class LogStore {
   }
 
   /// Deletes partitions; their files go later, in slices.
-  func delete(_ names: [PartitionName]) -> [PartitionState] {
+  /// - Parameter released: is told the slots that are free now.
+  func delete(_ names: [PartitionName], released: (UInt32) -> Void) -> [PartitionState] {
     var answers: [PartitionState] = []
     for directory in directories {
       let here = names.filter { name in
@@ -171,7 +187,10 @@ final class LogStore {
       if here.isEmpty { continue }
       let partitions = here.map { TopicPartition(topic: $0.topic, partition: $0.partition) }
       for partition in partitions {
-        if let slot = slotByPartition.removeValue(forKey: partition) { releaseSlot(slot) }
+        if let slot = slotByPartition.removeValue(forKey: partition) {
+          releaseSlot(slot)
+          released(slot)
+        }
         unrecovered.removeAll { $0.partition == partition }
       }
       var error: ErrorCode = .none
@@ -288,6 +307,7 @@ final class LogStore {
     }
     slotByPartition[partitionLog.partition] = slot
     retention.touch(slot)
+    partitionLog.place = slot
     publish(slot)
   }
 
@@ -334,9 +354,11 @@ final class LogStore {
   }
 
   /// Partitions that failed behind their owner's back are shown as offline.
+  /// - Parameter body: is told of each.
   /// - Returns: their states, for the coordinator.
-  func takeFailed() -> [PartitionState] {
+  func takeFailed(_ body: (PartitionLog) -> Void) -> [PartitionState] {
     environment.takeFailed().map { failed in
+      body(failed)
       if let failure = failed.failure {
         tell(
           .partitionOffline, failed.partition,

@@ -7,6 +7,7 @@ import Linux
 import Logging
 import Model
 import Service
+import Storage
 
 final class LogWriter: EventHandler {
   enum Source {
@@ -21,6 +22,11 @@ final class LogWriter: EventHandler {
     case retain
     case sweep
     case expireProducers
+    /// Helper threads have finished syncs.
+    case synced
+    /// Timers: `flush.ms` of some log is over; recovery points have changed for a while.
+    case timedFlush
+    case checkpoint
   }
 
   let context: ServiceContext
@@ -29,11 +35,16 @@ final class LogWriter: EventHandler {
   var fetchers = PeerTable<FetcherPeer>()
   var coordinators = PeerTable<CoordinatorPeer>()
   var segmentsOpened: UInt64 = 0
+  var waiting = WaitingAnswers()
+  var flushTimers = FlushTimers()
   private let listener: SiblingListener<LogWriter>
+  private let syncs: Watch
   private var frontends = PeerTable<FrontendPeer>()
   private var round = AppendRound()
   private var brokenFrontends: [(number: Int, rule: String)] = []
   private var recoveries: UInt64 = 0
+  /// Some frontend has answers to be sent in this round.
+  private var hasAnswers = false
   /// The timers, and what they are set to, ms since 1970.
   private var retentionTimer: TimerID?
   private var retentionMs = Int64.max
@@ -53,6 +64,7 @@ final class LogWriter: EventHandler {
         socket, role: .logwriter, peers: context.peers, loop: loop, log: context.log,
         source: .siblings,
         greetingSource: { .greeting($0) })
+      syncs = try loop.watch(store.syncDescriptor, .readable, .synced)
     } catch { throw ServiceFailure(error) }
     loop.upkeep = context.upkeep
     context.upkeep.tell(
@@ -94,7 +106,8 @@ final class LogWriter: EventHandler {
     case .frontend(let number): frontendReady(number, readiness)
     case .fetcher(let number): fetcherReady(number, readiness)
     case .coordinator(let number): coordinatorReady(number, readiness)
-    case .recover, .retain, .sweep, .expireProducers: break
+    case .synced: store.environment.finishSyncs()
+    case .recover, .retain, .sweep, .expireProducers, .timedFlush, .checkpoint: break
     }
   }
 
@@ -117,7 +130,8 @@ final class LogWriter: EventHandler {
     case .expireProducers:
       store.expireProducers()
       loop.schedule(afterMs: Self.expirationCheckMs, .expireProducers)
-    case .siblings, .greeting, .frontend, .fetcher, .coordinator: break
+    case .timedFlush, .checkpoint: flushTimerExpired(source)
+    case .siblings, .greeting, .frontend, .fetcher, .coordinator, .synced: break
     }
   }
 
@@ -126,12 +140,16 @@ final class LogWriter: EventHandler {
       round.write(
         to: store, frontend: { frontends[$0] }, broken: { brokenFrontends.append(($0, $1)) },
         failed: { store.noteFailure($0, $1) })
+      round.answer(&waiting) { frontends[$0] }
+      hasAnswers = true
     }
-    for state in store.takeFailed() { tellCoordinators(.partitionChanged(state)) }
+    for state in store.takeFailed(failed) { tellCoordinators(.partitionChanged(state)) }
+    store.environment.takeFlushed(flushed)
     store.publishChanged(wake)
     if !store.dropped.isEmpty { tellOfDropped() }
     setRetentionTimer()
-    if !round.isEmpty { answerFrontends() }
+    armFlushTimers()
+    if hasAnswers { answerFrontends() }
     for (number, rule) in brokenFrontends {
       dropFrontend(number, "it broke a rule of the edge: \(rule)")
     }
@@ -201,8 +219,23 @@ final class LogWriter: EventHandler {
     } catch { peer.channel.abort() }
   }
 
+  /// Hands an answer that has waited to whoever asked.
+  func deliver(_ asker: Asker, _ answer: AppendedEntry) {
+    switch asker {
+    case .frontend(let number):
+      frontends[number]?.answers.append(answer)
+      hasAnswers = true
+    case .coordinator(let number):
+      guard let peer = coordinators[number] else { return }
+      do throws(ChannelError) {
+        try peer.channel.send(.appended(token: answer.cookie, answer))
+      } catch { peer.channel.abort() }
+    case .nobody: break
+    }
+  }
+
   private func answerFrontends() {
-    round.answer { frontends[$0] }
+    hasAnswers = false
     for peer in frontends.all.values where !peer.answers.isEmpty {
       do throws(ChannelError) {
         var rest = peer.answers[...]
@@ -221,6 +254,7 @@ final class LogWriter: EventHandler {
       .siblingLost, "frontend \(peer.instance) is gone: \(reason)",
       metadata: ["@sibling": "frontend", "@siblingInstance": "\(peer.instance)"])
     round.forget(frontend: number)
+    waiting.forget(.frontend(number))
     peer.channel.close()
     frontends[number] = nil
   }
@@ -279,6 +313,7 @@ final class LogWriter: EventHandler {
       .init("records", round.recordsWritten),
       .init("bytes", round.bytesWritten),
       .init("writes", round.commits),
+      .init("syncs", store.environment.syncCount),
       .init("errors", store.failures),
       .init("segments_opened", segmentsOpened),
       .init("recoveries", recoveries),

@@ -31,6 +31,8 @@ public struct LogConfig: Hashable, Sendable {
   /// `flush.messages` / `flush.ms`: fsync at the latest after so many records or ms.
   public var flushMessages: Int64 = .max
   public var flushMs: Int64 = .max
+  /// `sluice.acks.all.durable`: acks=all is answered when the records are on disk.
+  public var acksAllDurable = true
 
   public init() {}
 }

@@ -4,7 +4,8 @@
 import Glibc
 import Linux
 
-/// The disk as the log sees it. Calls are those of `Linux.File`.
+/// The disk as the log sees it. Calls are those of `Linux.File`, made by the loop's thread alone but
+/// for `sync`.
 public class LogDevice {
   public init() {}
 
@@ -35,9 +36,11 @@ public class LogDevice {
     try File.truncate(fd, to: size)
   }
 
-  func syncData(_ fd: borrowing OwnedFD) throws(Errno) { try File.syncData(fd) }
-
-  func sync(_ fd: borrowing OwnedFD) throws(Errno) { try File.sync(fd) }
+  /// fdatasync(2) if `dataOnly`, else fsync(2). The only call here that is also made on helper
+  /// threads, while the loop goes on: of descriptors that stay open until it has returned.
+  func sync(descriptor: Int32, dataOnly: Bool) throws(Errno) {
+    try File.sync(descriptor: descriptor, dataOnly: dataOnly)
+  }
 
   func syncFileSystem(_ fd: borrowing OwnedFD) throws(Errno) { try File.syncFileSystem(fd) }
 
@@ -51,8 +54,24 @@ public class LogDevice {
 }
 
 extension LogDevice {
+  func syncData(_ fd: borrowing OwnedFD) throws(Errno) {
+    try sync(descriptor: fd.rawValue, dataOnly: true)
+  }
+
+  func sync(_ fd: borrowing OwnedFD) throws(Errno) {
+    try sync(descriptor: fd.rawValue, dataOnly: false)
+  }
+
+  /// Makes the names in a directory durable.
+  func syncDirectory(_ path: String) throws(StorageError) {
+    try about("sync", path) { () throws(Errno) in
+      try sync(try open(path, [.readOnly, .directory]))
+    }
+  }
+
   /// A small file at once: written beside its place and renamed over it, so that a reader finds the
-  /// old or the new one. Survives power loss only if `durable`.
+  /// old or the new one. If `durable`, power loss leaves the old or the new one too, and the new one
+  /// once this has returned. If not, it may leave an empty file: only for what is derived, or new.
   func replace(_ path: String, with bytes: [UInt8], durable: Bool) throws(StorageError) {
     try about("write", path) { () throws(Errno) in
       let temporary = path + ".tmp"
@@ -61,6 +80,7 @@ extension LogDevice {
       if durable { try sync(file) }
       try rename(temporary, to: path)
     }
+    if durable, let slash = path.lastIndex(of: "/") { try syncDirectory(String(path[..<slash])) }
   }
 
   /// The whole of a small file, or nil when there is none or it is empty: without an fsync, power

@@ -2,6 +2,9 @@
 // the tables must have every one of them.
 
 enum DocumentedNames {
+  /// Topic configurations that Kafka does not have.
+  static let ourTopic = ["sluice.acks.all.durable"]
+
   static let broker = """
     node.id process.roles add.partitions.to.txn.retry.backoff.max.ms
     add.partitions.to.txn.retry.backoff.ms advertised.listeners auto.create.topics.enable

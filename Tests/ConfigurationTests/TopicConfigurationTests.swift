@@ -33,6 +33,15 @@ import Testing
     #expect(topic.deleteRetentionMs == 86_400_000)
     #expect(topic.minCompactionLagMs == 0 && topic.maxCompactionLagMs == .max)
     #expect(topic.minCleanableDirtyRatio == 0.5)
+    #expect(topic.acksAllDurable)
+  }
+
+  @Test func whatAcksAllMeans() throws {
+    let name = "sluice.acks.all.durable"
+    #expect(try !topic([name: "false"]).acksAllDurable)
+    #expect(try !topic(broker: "\(name)=false").acksAllDurable)
+    #expect(try topic([name: "true"], broker: "\(name)=false").acksAllDurable)
+    #expect(TopicConfiguration.violation(name: name, value: "perhaps") != nil)
   }
 
   @Test func topicThenBrokerThenDefault() throws {
@@ -82,7 +91,7 @@ import Testing
 
   @Test func everyConfigurationHasAnAnswer() throws {
     let resolved = try topic().resolved
-    #expect(resolved.count == DocumentedNames.topic.count)
+    #expect(resolved.count == DocumentedNames.topic.count + DocumentedNames.ourTopic.count)
     #expect(resolved.map(\.key.name) == resolved.map(\.key.name).sorted())
     #expect(resolved.allSatisfy { $0.source == .defaultConfig && $0.value != nil })
   }

@@ -24,9 +24,11 @@ struct HelloTests {
 
   @Test func theVersionMustAgree() {
     var bytes = Hello(edge: .frontendToLogWriter, instance: 1).encoded()
-    bytes[6] = 2
+    let ours = Edge.frontendToLogWriter.version
+    bytes[6] = UInt8(ours + 1)
     #expect(
-      decode(bytes, at: .logwriter).1 == "frontend speaks version 2, this logwriter 1")
+      decode(bytes, at: .logwriter).1
+        == "frontend speaks version \(ours + 1), this logwriter \(ours)")
   }
 
   @Test func whatIsNoGreeting() {

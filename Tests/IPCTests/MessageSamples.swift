@@ -47,7 +47,8 @@ enum Samples {
 
   static let statistics = ProcessStatistics(
     role: .fetcher, instance: 2, pid: 4711, startedMs: 1_700_000_000_000, residentBytes: 1 << 22,
-    cpuMicroseconds: 99, counters: [.init("fetch_requests", 5), .init("bytes_sent", .max), .level("parked", 3)])
+    cpuMicroseconds: 99,
+    counters: [.init("fetch_requests", 5), .init("bytes_sent", .max), .level("parked", 3)])
 
   static let image = ImageUpdate(
     epoch: 8, isSnapshot: true,

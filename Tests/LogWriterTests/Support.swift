@@ -328,3 +328,11 @@ func headers(_ bytes: [UInt8]) throws -> [RecordBatchHeader] {
 func openDescriptors() -> Int {
   (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? -1
 }
+
+/// Files below a directory that this process has open.
+func openFiles(below path: String) -> Int {
+  let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+  return all.count {
+    (try? File.target(ofLink: "/proc/self/fd/\($0)"))?.hasPrefix(path) == true
+  }
+}

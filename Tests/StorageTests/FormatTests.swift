@@ -127,9 +127,9 @@ struct FormatTests {
       (partition: TopicPartition(topic: "orders", partition: 0), offset: Int64(4711)),
       (partition: TopicPartition(topic: "orders", partition: 1), offset: Int64(17)),
     ]
-    try OffsetCheckpoint.recoveryPoint.write(offsets, in: path, LogDevice(), durable: false)
-    let text = try File.contents("\(path)/recovery-point-offset-checkpoint")
+    let text = OffsetCheckpoint.encode(offsets)
     #expect(text == Array("0\n2\norders 0 4711\norders 1 17\n".utf8))
+    try Data(text).write(to: URL(fileURLWithPath: "\(path)/recovery-point-offset-checkpoint"))
     let read = try OffsetCheckpoint.recoveryPoint.read(in: path, LogDevice())
     #expect(read.count == 2)
     #expect(read[offsets[0].partition] == 4711)
@@ -156,7 +156,7 @@ struct FormatTests {
     let entries = [
       LeaderEpochEntry(epoch: 0, startOffset: 0), LeaderEpochEntry(epoch: 3, startOffset: 4711),
     ]
-    try LeaderEpochCheckpoint.write(entries, to: path, LogDevice())
+    try LeaderEpochCheckpoint.write(entries, to: path, LogDevice(), durable: true)
     #expect(try File.contents(path) == Array("0\n2\n0 0\n3 4711\n".utf8))
     #expect(try LeaderEpochCheckpoint.read(path, LogDevice()) == entries)
     try Data("0\n2\n3 0\n1 5\n".utf8).write(to: URL(fileURLWithPath: path))

@@ -88,5 +88,6 @@ extension LogConfig {
     fileDeleteDelayMs = topic.fileDeleteDelayMs
     flushMessages = topic.flushMessages
     flushMs = topic.flushMs
+    acksAllDurable = topic.acksAllDurable
   }
 }

@@ -1,6 +1,7 @@
 // The partitions of Produce requests on their way to the logwriter and back. A state machine: no I/O.
 //
-// attached    entries are gathered in a round and sent in one message; answers come in their order.
+// attached    entries are gathered in a round and sent in one message; answers come in any order: one
+//             that waits for the disk does not hold up the others.
 // away        no logwriter: entries are held. What a lost logwriter was asked for is sent again if
 //             it has a producer id, because then a duplicate is noticed; else it is answered with
 //             NOT_LEADER_OR_FOLLOWER, because nobody knows what became of it.
@@ -24,14 +25,16 @@ struct AppendQueue {
   private(set) var state = State.away
   /// To be sent at the end of the round.
   private(set) var gathered: [AppendEntry] = []
-  private var inFlight: Deque<PendingNumber> = []
+  /// Ends of the chain of entries that were sent and are not answered, the oldest first.
+  private var firstSent: PendingNumber = -1
+  private var lastSent: PendingNumber = -1
   private var held: Deque<PendingNumber> = []
   private var heldChanged = false
 
   /// Whether a partition that the image has no slot for may get one soon.
   var waitsForImage: Bool { state != .attached }
 
-  var isIdle: Bool { gathered.isEmpty && inFlight.isEmpty && held.isEmpty }
+  var isIdle: Bool { gathered.isEmpty && firstSent < 0 && held.isEmpty }
 
   /// Something is to be sent, or held entries are to be looked at.
   var hasWork: Bool { !gathered.isEmpty || (heldChanged && state == .recovering) }
@@ -49,7 +52,7 @@ struct AppendQueue {
 
   /// What was gathered has been sent, `count` entries from the front.
   mutating func sent(_ count: Int) {
-    for entry in gathered.prefix(count) { inFlight.append(PendingNumber(entry.cookie)) }
+    for entry in gathered.prefix(count) { link(PendingNumber(entry.cookie)) }
     if count == gathered.count {
       gathered.removeAll(keepingCapacity: true)
     } else {
@@ -58,11 +61,12 @@ struct AppendQueue {
   }
 
   /// The logwriter has answered.
-  /// - Throws: it is not the answer to the oldest entry.
+  /// - Throws: it is no answer to an entry that was sent.
   mutating func answered(_ entry: AppendedEntry) throws(MessageError) -> PendingNumber {
-    guard let number = inFlight.popFirst(), UInt64(number) == entry.cookie else {
-      throw MessageError("appended entry \(entry.cookie) is not the next one")
-    }
+    guard let number = PendingNumber(exactly: entry.cookie), appends.contains(number),
+      appends[number].isSent
+    else { throw MessageError("appended entry \(entry.cookie) was not asked for") }
+    unlink(number)
     appends[number].error = entry.error
     appends[number].baseOffset = entry.baseOffset
     appends[number].logAppendTimeMs = entry.logAppendTimeMs
@@ -76,7 +80,9 @@ struct AppendQueue {
     state = .away
     var failed: [PendingNumber] = []
     var kept: Deque<PendingNumber> = []
-    for number in inFlight {
+    while firstSent >= 0 {
+      let number = firstSent
+      unlink(number)
       appends[number].losses += 1
       if appends[number].isIdempotent, appends[number].losses < Self.lossesMax {
         kept.append(number)
@@ -85,7 +91,6 @@ struct AppendQueue {
       }
     }
     for entry in gathered { kept.append(PendingNumber(entry.cookie)) }
-    inFlight.removeAll()
     gathered.removeAll(keepingCapacity: true)
     kept.append(contentsOf: held)
     held = kept
@@ -136,6 +141,21 @@ struct AppendQueue {
     let expired = held.filter { isOver(appends[$0]) }
     if !expired.isEmpty { held.removeAll { isOver(appends[$0]) } }
     return Array(expired)
+  }
+
+  private mutating func link(_ number: PendingNumber) {
+    appends[number].isSent = true
+    appends[number].sentBefore = lastSent
+    appends[number].sentAfter = -1
+    if lastSent >= 0 { appends[lastSent].sentAfter = number } else { firstSent = number }
+    lastSent = number
+  }
+
+  private mutating func unlink(_ number: PendingNumber) {
+    let (before, after) = (appends[number].sentBefore, appends[number].sentAfter)
+    appends[number].isSent = false
+    if before >= 0 { appends[before].sentAfter = after } else { firstSent = after }
+    if after >= 0 { appends[after].sentBefore = before } else { lastSent = before }
   }
 
   private func entry(_ number: PendingNumber) -> AppendEntry {

@@ -46,6 +46,10 @@ struct PendingAppend {
   /// As the image had it when the entry was made.
   var slot: UInt32 = 0
   var generation: UInt32 = 0
+  /// Its neighbours among those that were sent and are not answered, by time of sending.
+  var sentBefore: PendingNumber = -1
+  var sentAfter: PendingNumber = -1
+  var isSent = false
   /// Logwriters that died while they had it.
   var losses = 0
   /// The batch has a producer id: the logwriter notices when it comes again.
@@ -80,6 +84,9 @@ struct PendingTable<Entry> {
     entries.append(entry)
     return PendingNumber(entries.count - 1)
   }
+
+  /// Whether there is such a number, in use or not.
+  func contains(_ number: PendingNumber) -> Bool { entries.indices.contains(Int(number)) }
 
   mutating func remove(_ number: PendingNumber) { unused.append(number) }
 

@@ -340,6 +340,7 @@ extension LogConfig {
     writer.put(fileDeleteDelayMs)
     writer.put(flushMessages)
     writer.put(flushMs)
+    writer.put(acksAllDurable)
   }
 
   init(from reader: inout MessageReader) throws(MessageError) {
@@ -360,5 +361,6 @@ extension LogConfig {
     fileDeleteDelayMs = try reader.integer()
     flushMessages = try reader.integer()
     flushMs = try reader.integer()
+    acksAllDurable = try reader.bool()
   }
 }

@@ -1,7 +1,9 @@
 // frontend → logwriter: produce.
 //
 // The frontend first hands over its slab; the logwriter answers with the scoreboard. After that the
-// frontend names batches in its slab, and must not touch those bytes until the answer is there.
+// frontend names batches in its slab, and must not touch those bytes until the answer is there. An
+// answer comes when the batch is as safe as `acks` and the topic ask for: one that waits for the disk
+// is overtaken by others.
 
 import Model
 
@@ -15,7 +17,8 @@ public enum FrontendToLogWriter: Message {
 public enum LogWriterToFrontend: Message {
   /// The scoreboard. First message, exactly once. (1 descriptor)
   case scoreboard
-  /// Answers, one for each `AppendEntry`, in the order of the entries.
+  /// Answers, one for each `AppendEntry`, in any order; those to entries with acks=-1 of one
+  /// partition in the order of these entries.
   case appended([AppendedEntry])
 }
 

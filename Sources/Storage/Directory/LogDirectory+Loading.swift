@@ -55,11 +55,15 @@ extension LogDirectory {
       logStartOffset: max(found.logStartOffset, segments[0].baseOffset),
       logEndOffset: segments[segments.count - 1].baseOffset, recoveryPoint: found.recoveryPoint,
       in: self)
+    if !found.isClean { log.unsynced = .all }
     if isNew { _ = try log.createFiles(of: log.activeSegment) }
-    if segments.count > 1 || log.activeSegment.size > 0 {
+    let base = log.activeSegment.baseOffset
+    if segments.count == 1, log.activeSegment.size == 0 {
+      // Nothing to look at, unless there was something.
+      log.needsRecovery = found.recoveryPoint > base
+    } else {
       // After a clean stop the recovery point is the end of the log. One that cannot be is no news.
-      let canBeEnd = found.recoveryPoint >= log.activeSegment.baseOffset
-      log.needsRecovery = !found.isClean || !canBeEnd
+      log.needsRecovery = !found.isClean || found.recoveryPoint < base
       if !log.needsRecovery { log.logEndOffset = found.recoveryPoint }
     }
     return log

@@ -19,17 +19,8 @@ extension LogDirectory {
   /// Writes log-start-offset-checkpoint as the logs are now.
   /// - Parameter durable: it survives power loss when this returns.
   public func writeLogStarts(durable: Bool) throws(StorageError) {
-    var starts = unloadedLogStarts
-    for log in logs.values where log.logStartOffset > 0 {
-      starts.append((log.partition, log.logStartOffset))
-    }
-    starts.sort { $0.partition < $1.partition }
-    let device = environment.device
-    try OffsetCheckpoint.logStart.write(starts, in: path, device, durable: durable)
-    if !durable { return }
-    try about("sync", path) { () throws(Errno) in
-      try device.sync(try device.open(path, [.readOnly, .directory]))
-    }
+    try OffsetCheckpoint.logStart.write(
+      offsets(of: .logStart), in: path, environment.device, durable: durable)
   }
 
   /// Renames the files of a segment, to be removed when `dueMs` has come. A file that is not there

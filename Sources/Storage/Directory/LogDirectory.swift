@@ -24,12 +24,22 @@ public final class LogDirectory {
   public private(set) var logs: [TopicPartition: PartitionLog] = [:]
   /// Partitions that could not be taken in, and why.
   public private(set) var refused: [(partition: TopicPartition, error: StorageError)] = []
+  /// Checkpoints that could not be understood and count as missing: every log is read as a whole.
+  public private(set) var damaged: [StorageError] = []
   /// Directories of deleted partitions that are still to be removed.
   var deleted: [String] = []
   /// Files of segments that are still to be removed.
   var doomed: [DoomedSegment] = []
   /// Log starts of partitions that could not be taken in, to be kept in the checkpoint.
   var unloadedLogStarts: [(partition: TopicPartition, offset: Int64)] = []
+  /// A recovery point is not in the checkpoint yet.
+  public internal(set) var recoveryPointsChanged = false
+  /// Names whose recovery point on disk belongs to a partition that is gone; `forgottenInWriting`
+  /// are those that the checkpoint leaves out that is being written.
+  var forgotten: Set<TopicPartition> = []
+  var forgottenInWriting: Set<TopicPartition> = []
+  var checkpointFailure: StorageError?
+  private(set) lazy var checkpointWriter = CheckpointWriter(self)
   private let lock: OwnedFD
   private static let singleSyncsMax = 64
 
@@ -53,9 +63,11 @@ public final class LogDirectory {
     let names = try about("list", path) { () throws(Errno) in try File.names(in: path) }
     let isClean = isMarked || !names.contains { PartitionDirectory($0).isPartition }
     wasClosedCleanly = isClean
-    let recoveryPoints = try OffsetCheckpoint.recoveryPoint.read(in: path, device)
-    let logStarts = try OffsetCheckpoint.logStart.read(in: path, device)
+    let recoveryPoints = try Self.readable(.recoveryPoint, path, device, &damaged)
+    let logStarts = try Self.readable(.logStart, path, device, &damaged)
     try about("remove", marker) { () throws(Errno) in try device.remove(marker) }
+    // Before anything is appended: a log that has grown was not closed cleanly.
+    if isMarked { try device.syncDirectory(path) }
     for name in names {
       switch PartitionDirectory(name) {
       case .deleted: deleted.append(name)
@@ -63,7 +75,8 @@ public final class LogDirectory {
       case .partition(let partition):
         let found = FoundPartition(
           partition: partition, recoveryPoint: recoveryPoints[partition] ?? 0,
-          logStartOffset: logStarts[partition] ?? 0, isClean: isClean)
+          logStartOffset: logStarts[partition] ?? 0,
+          isClean: isClean && recoveryPoints[partition] != nil)
         do throws(StorageError) {
           logs[partition] = try load(found, settings)
         } catch {
@@ -72,6 +85,7 @@ public final class LogDirectory {
         }
       }
     }
+    forgotten = Set(recoveryPoints.keys.filter { logs[$0] == nil })
   }
 
   // A child between fork and exec has a copy of the lock's descriptor: closing ours is not enough.
@@ -82,10 +96,12 @@ public final class LogDirectory {
     _ partition: TopicPartition, topicId: UUID128, settings: LogSettings
   ) throws(StorageError) -> PartitionLog {
     precondition(logs[partition] == nil, "the partition is there already")
+    if forgotten.contains(partition) { try writeCheckpoints(durable: true) }
     let log = PartitionLog(
       partition, topicId: topicId, settings: settings,
       segments: [LogSegment(baseOffset: 0, size: 0)], logStartOffset: 0, logEndOffset: 0,
       recoveryPoint: 0, in: self)
+    log.unsynced = .all
     let device = environment.device
     let isNew = try about("create", log.path) { () throws(Errno) in
       try device.makeDirectory(log.path)
@@ -114,6 +130,7 @@ public final class LogDirectory {
     var hadStart = false
     for partition in partitions {
       guard let log = logs[partition] else { continue }
+      log.flushing?.stop()
       hadStart = hadStart || log.logStartOffset > 0
       log.drop()
       let name = PartitionDirectory.deletedName(partition)
@@ -122,10 +139,13 @@ public final class LogDirectory {
       }
       deleted.append(name)
       logs[partition] = nil
+      forgotten.insert(partition)
     }
+    recoveryPointsChanged = true
+    // Its end makes the new names durable, too.
+    beginCheckpoint()
     // A later partition of the same name must not inherit offsets: a start offset beyond its end
     // would empty it after a crash.
-    try writeCheckpoints(durable: false)
     if hadStart { try writeLogStarts(durable: true) }
   }
 
@@ -137,6 +157,7 @@ public final class LogDirectory {
       do throws(StorageError) { try log.close() } catch { failures.append((partition, error)) }
       if let error = log.failure { failures.append((partition, error)) }
     }
+    environment.finishSyncs()
     let device = environment.device
     try sync(logs.values.filter { !$0.isOffline && !$0.needsRecovery })
     var isComplete = failures.isEmpty && refused.isEmpty
@@ -148,9 +169,6 @@ public final class LogDirectory {
     if isComplete {
       try device.replace(
         "\(path)/\(CleanShutdown.fileName)", with: CleanShutdown.contents, durable: true)
-      try about("sync", path) { () throws(Errno) in
-        try device.sync(try device.open(path, [.readOnly, .directory]))
-      }
     }
     return failures
   }
@@ -158,7 +176,7 @@ public final class LogDirectory {
   /// Makes everything in these logs durable. One sync of the file system costs as much as what all of
   /// the machine has not written yet, but many small ones cost more.
   private func sync(_ closed: [PartitionLog]) throws(StorageError) {
-    let changed = closed.filter { $0.recoveryPoint < $0.logEndOffset }
+    let changed = closed.filter { $0.recoveryPoint < $0.logEndOffset || !$0.unsynced.isEmpty }
     if changed.count <= Self.singleSyncsMax {
       for log in changed { try log.flush() }
       return
@@ -167,17 +185,6 @@ public final class LogDirectory {
       try environment.device.syncFileSystem(
         try environment.device.open(path, [.readOnly, .directory]))
     }
-  }
-
-  /// Writes the three checkpoints as the logs are now.
-  public func writeCheckpoints(durable: Bool) throws(StorageError) {
-    let device = environment.device
-    let all = logs.values.sorted { $0.partition < $1.partition }
-    try OffsetCheckpoint.recoveryPoint.write(
-      all.map { ($0.partition, $0.recoveryPoint) }, in: path, device, durable: durable)
-    try OffsetCheckpoint.replication.write(
-      all.map { ($0.partition, $0.highWatermark) }, in: path, device, durable: durable)
-    try writeLogStarts(durable: durable)
   }
 
   /// Removes files of a directory and, when it is empty, the directory; true when it is gone.
@@ -193,12 +200,25 @@ public final class LogDirectory {
     }
   }
 
+  private static func readable(
+    _ checkpoint: OffsetCheckpoint, _ path: String, _ device: LogDevice,
+    _ damaged: inout [StorageError]
+  ) throws(StorageError) -> [TopicPartition: Int64] {
+    do throws(StorageError) { return try checkpoint.read(in: path, device) } catch {
+      guard case .format = error.cause else { throw error }
+      damaged.append(error)
+      return [:]
+    }
+  }
+
   private static func makeDirectories(_ path: String, _ device: LogDevice) throws(StorageError) {
     var partial = path.hasPrefix("/") ? "" : "."
     for part in path.split(separator: "/") {
       partial += "/\(part)"
       if File.exists(partial) { continue }
       try about("create", partial) { () throws(Errno) in _ = try device.makeDirectory(partial) }
+      let parent = partial.dropLast(part.utf8.count + 1)
+      try device.syncDirectory(parent.isEmpty ? "/" : String(parent))
     }
   }
 

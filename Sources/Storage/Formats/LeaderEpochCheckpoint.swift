@@ -36,11 +36,11 @@ enum LeaderEpochCheckpoint {
     return entries
   }
 
-  static func write(_ entries: [LeaderEpochEntry], to path: String, _ device: LogDevice)
-    throws(StorageError)
-  {
+  static func write(
+    _ entries: [LeaderEpochEntry], to path: String, _ device: LogDevice, durable: Bool
+  ) throws(StorageError) {
     var text = "0\n\(entries.count)\n"
     for entry in entries { text += "\(entry.epoch) \(entry.startOffset)\n" }
-    try device.replace(path, with: Array(text.utf8), durable: false)
+    try device.replace(path, with: Array(text.utf8), durable: durable)
   }
 }

@@ -9,9 +9,10 @@
 // replication-offset-checkpoint       high watermarks
 // log-start-offset-checkpoint         log starts, only where they are above 0
 //
-// Replaced as a whole through a temporary file and rename. A checkpoint may be behind the log; the
-// first two are never ahead of what was fsynced, the third one is made durable before segments are
-// removed or a client is told that records are deleted. A missing one means 0 for every partition.
+// Replaced as a whole: temporary file, fsync, rename, fsync of the directory. A checkpoint may be
+// behind the log; the first two are never ahead of what was fsynced, the third one is made durable
+// before segments are removed or a client is told that records are deleted. A missing one means 0 for
+// every partition.
 
 import Model
 
@@ -44,15 +45,20 @@ enum OffsetCheckpoint: String, CaseIterable {
     return offsets
   }
 
+  /// The file with these entries.
+  static func encode(_ offsets: [(partition: TopicPartition, offset: Int64)]) -> [UInt8] {
+    var text = "0\n\(offsets.count)\n"
+    for entry in offsets {
+      text += "\(entry.partition.topic) \(entry.partition.partition) \(entry.offset)\n"
+    }
+    return Array(text.utf8)
+  }
+
   /// Replaces the checkpoint in `directory`.
   func write(
     _ offsets: [(partition: TopicPartition, offset: Int64)], in directory: String,
     _ device: LogDevice, durable: Bool
   ) throws(StorageError) {
-    var text = "0\n\(offsets.count)\n"
-    for entry in offsets {
-      text += "\(entry.partition.topic) \(entry.partition.partition) \(entry.offset)\n"
-    }
-    try device.replace("\(directory)/\(rawValue)", with: Array(text.utf8), durable: durable)
+    try device.replace("\(directory)/\(rawValue)", with: Self.encode(offsets), durable: durable)
   }
 }

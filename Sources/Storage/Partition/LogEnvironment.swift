@@ -1,5 +1,5 @@
 // What all logs of a process share: the disk, the append buffer, the scanner, the bound on open
-// segments, and the list of logs that failed behind their owner's back.
+// segments, what is being synced, and the lists of logs of which there is news.
 
 /// Shared by every `PartitionLog` and `LogDirectory` of a process.
 public final class LogEnvironment {
@@ -7,12 +7,23 @@ public final class LogEnvironment {
   let buffer = AppendBuffer()
   let scanner: BatchScanner
   let openLogs: OpenLogs
+  let syncs: SyncQueue
   private var failed: [PartitionLog] = []
+  private var flushed: [PartitionLog] = []
+  /// Logs with records that must be on disk by `flushDueMs`.
+  private var timed: [PartitionLog] = []
+  /// When the next flush by time is due; nil when none is.
+  public private(set) var nextTimedFlushMs: Int64?
 
-  /// - Parameter openSegmentsMax: how many active segments may be open at once; one descriptor each.
-  public init(openSegmentsMax: Int, device: LogDevice = LogDevice()) {
+  /// - Parameters:
+  ///   - openSegmentsMax: how many active segments may be open at once; one descriptor each.
+  ///   - executor: makes files durable; nil makes that happen on the spot.
+  public init(
+    openSegmentsMax: Int, device: LogDevice = LogDevice(), executor: (any SyncExecutor)? = nil
+  ) {
     precondition(openSegmentsMax > 0, "no descriptor for segments")
     self.device = device
+    syncs = SyncQueue(executor ?? InlineSyncExecutor(device))
     scanner = BatchScanner(device)
     openLogs = OpenLogs(capacity: openSegmentsMax)
   }
@@ -25,6 +36,40 @@ public final class LogEnvironment {
   }
 
   func noteFailure(_ log: PartitionLog) { failed.append(log) }
+
+  // MARK: Flushing
+
+  /// Syncs begun since the start.
+  public var syncCount: UInt64 { syncs.count }
+
+  /// Takes in which syncs are done: recovery points move, logs fail, checkpoints go on.
+  public func finishSyncs() { syncs.finish() }
+
+  /// Calls `body` with every log whose recovery point has moved since the last call.
+  public func takeFlushed(_ body: (PartitionLog) -> Void) {
+    var index = 0
+    while index < flushed.count {
+      body(flushed[index])
+      index += 1
+    }
+    flushed.removeAll(keepingCapacity: true)
+  }
+
+  func noteFlushed(_ log: PartitionLog) { flushed.append(log) }
+
+  func noteTimedFlush(_ log: PartitionLog) {
+    timed.append(log)
+    nextTimedFlushMs = min(nextTimedFlushMs ?? .max, log.flushDueMs)
+  }
+
+  /// Begins the flushes that are due.
+  /// - Parameter nowMs: of any clock that is used for `flushAfterAppend` too.
+  public func beginTimedFlushes(nowMs: Int64) {
+    if timed.isEmpty { return }
+    for log in timed where log.flushDueMs <= nowMs { log.timedFlushIsDue() }
+    timed.removeAll { $0.flushDueMs == 0 }
+    nextTimedFlushMs = timed.lazy.map(\.flushDueMs).min()
+  }
 }
 
 /// Which partitions have their active segment open: a clock that puts down the ones not used lately.

@@ -244,8 +244,12 @@ extension PartitionLog {
     try writeEpochs()
   }
 
+  /// An older file is replaced so that power loss leaves one of the two: what it says of epochs below
+  /// the recovery point stands nowhere else that recovery looks.
   func writeEpochs() throws(StorageError) {
     try LeaderEpochCheckpoint.write(
-      epochs, to: "\(path)/\(LogFileName.leaderEpochCheckpoint)", device)
+      epochs, to: "\(path)/\(LogFileName.leaderEpochCheckpoint)", device,
+      durable: epochs.count > 1)
+    unsynced.formUnion([.epochs, .directory])
   }
 }

@@ -129,7 +129,10 @@ extension PartitionLog {
       report.removedSegments += 1
       try removeFiles(of: segment)
     }
+    if index == segments.count { return }
     segments.removeSubrange(index...)
+    // What is appended from now on must not meet them again.
+    try device.syncDirectory(path)
     if segments.isEmpty {
       let segment = LogSegment(baseOffset: logEndOffset, size: 0)
       _ = try createFiles(of: segment)

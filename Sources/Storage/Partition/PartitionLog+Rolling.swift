@@ -2,7 +2,7 @@
 //
 // A roll writes, in this order: the rest of the old segment's indexes, the producers' snapshot, the
 // new segment's empty files. A crash in between leaves the old segment active; recovery adds what its
-// indexes lack.
+// indexes lack. Then the old segment is flushed beside the loop, which moves the recovery point.
 
 import Linux
 import Model
@@ -18,6 +18,10 @@ extension PartitionLog {
       let segment = LogSegment(baseOffset: logEndOffset, size: 0)
       self.active = try createSegment(segment, nowMs: nowMs)
       segments.append(segment)
+      // The closed segment goes to the disk now: recovery will not have to read it.
+      if flushing == nil { flushing = PartitionFlush(self) }
+      flushing?.rolled.append(active)
+      flush(below: segment.baseOffset)
     } catch {
       // Half a roll is harmless on disk: without its .log the new segment is none yet.
       if !error.mayPass { fail(error) }
@@ -37,6 +41,7 @@ extension PartitionLog {
 
   /// The empty .log, .index and .timeindex of a segment.
   func createFiles(of segment: LogSegment) throws(StorageError) -> OwnedFD {
+    unsynced.insert(.directory)
     for kind in [LogFileKind.index, .timeindex] {
       let path = path(kind, segment.baseOffset)
       try about("create", path) { () throws(Errno) in
@@ -111,30 +116,5 @@ extension PartitionLog {
       drop()
     }
     try takeSnapshot()
-  }
-
-  /// Makes everything up to the end of the log durable and moves the recovery point there.
-  public func flush() throws(StorageError) {
-    if isOffline || recoveryPoint >= logEndOffset { return }
-    for (index, segment) in segments.enumerated() {
-      if index + 1 < segments.count, segments[index + 1].baseOffset <= recoveryPoint { continue }
-      if segment.baseOffset > recoveryPoint {
-        try sync(path(.snapshot, segment.baseOffset), mayBeMissing: true)
-      }
-      try sync(path(.log, segment.baseOffset), mayBeMissing: false)
-    }
-    try about("sync", path) { () throws(Errno) in
-      try device.sync(try device.open(path, [.readOnly, .directory]))
-    }
-    recoveryPoint = logEndOffset
-  }
-
-  private func sync(_ path: String, mayBeMissing: Bool) throws(StorageError) {
-    do throws(Errno) { try device.syncData(try device.open(path, .readOnly)) } catch {
-      if mayBeMissing, error.isNotFound { return }
-      let failure = StorageError("sync", path, .system(error))
-      fail(failure)
-      throw failure
-    }
   }
 }

@@ -11,6 +11,12 @@ extension PartitionLog {
     precondition(offset >= segments[0].baseOffset, "truncation below the first segment")
     if offset >= logEndOffset { return }
     do throws(StorageError) {
+      flushing?.cut(at: offset)
+      if recoveryPoint > offset {
+        // First: below a recovery point nothing may be missing.
+        recoveryPoint = offset
+        try directory.writeCheckpoints(durable: true)
+      }
       drop()
       let index = segments.lastIndex { $0.baseOffset <= offset } ?? 0
       for segment in segments[(index + 1)...] { try removeFiles(of: segment) }
@@ -21,6 +27,7 @@ extension PartitionLog {
         try about("remove", path) { () throws(Errno) in try device.remove(path) }
       }
       recoveryPoint = min(recoveryPoint, logEndOffset)
+      unsynced.insert(.directory)
       logStartOffset = min(logStartOffset, logEndOffset)
       isLoaded = false
     } catch {

@@ -31,12 +31,23 @@ public final class PartitionLog {
   public internal(set) var logEndOffset: Int64
   /// Everything below is known to be on disk: where recovery begins after a crash.
   public internal(set) var recoveryPoint: Int64
+  /// What the checkpoint on disk says of `recoveryPoint`: recovery reads batches from here on, and
+  /// takes a gap in their offsets for a loss. So nothing at or above may be compacted.
+  public internal(set) var checkpointedRecoveryPoint: Int64
+  /// What else is to be synced before the recovery point may move.
+  var unsynced: UnsyncedFiles = []
+  /// Made with the first flush.
+  var flushing: PartitionFlush?
+  /// When `flush.ms` is over for the oldest record that is not on disk; 0: there is none.
+  var flushDueMs: Int64 = 0
   /// Stamped into batches. Raise it with `lead`.
   public private(set) var leaderEpoch: Int32 = 0
   /// The log was not closed cleanly: call `recover` before anything else.
   public internal(set) var needsRecovery = false
   /// Whether producers and leader epochs are in memory.
   var isLoaded = false
+  /// For whoever owns the logs: where it keeps this one.
+  public var place: UInt32 = .max
   /// For `OpenLogs`: used since its hand came by, and the place there.
   var wasUsed = false
   var openIndex = -1
@@ -66,6 +77,7 @@ public final class PartitionLog {
     self.logStartOffset = logStartOffset
     self.logEndOffset = logEndOffset
     self.recoveryPoint = recoveryPoint
+    checkpointedRecoveryPoint = recoveryPoint
     self.directory = directory
     environment = directory.environment
   }
