@@ -23,7 +23,7 @@ unitdir = $(PREFIX)/lib/systemd/system
 bashdir = $(PREFIX)/share/bash-completion/completions
 zshdir = $(PREFIX)/share/zsh/site-functions
 fishdir = $(PREFIX)/share/fish/vendor_completions.d
-daemons = frontend logwriter fetcher coordinator
+daemons = frontend logwriter fetcher coordinator codec
 units = $(patsubst systemd/%,%,$(wildcard systemd/*.target systemd/*.slice systemd/*.socket \
   systemd/*.service systemd/sluice-.service.d/*))
 

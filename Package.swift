@@ -42,6 +42,7 @@ let package = Package(
     .executable(name: "sluice-logwriter", targets: ["LogWriter"]),
     .executable(name: "sluice-fetcher", targets: ["Fetcher"]),
     .executable(name: "sluice-coordinator", targets: ["Coordinator"]),
+    .executable(name: "sluice-codec", targets: ["Codec"]),
     .executable(name: "sluice", targets: ["CLI"]),
   ],
   dependencies: [
@@ -94,6 +95,12 @@ let package = Package(
         logging,
       ]),
     program(
+      "Codec",
+      [
+        "Model", "Linux", "Records", "Compression", "Configuration", "IPC", "Service", deque,
+        logging,
+      ]),
+    program(
       "Coordinator",
       [
         "Model", "Linux", "KafkaProtocol", "Records", "Compression", "Configuration", "IPC",
@@ -122,6 +129,8 @@ let package = Package(
     tests(
       "FetcherTests",
       ["Fetcher", "KafkaProtocol", "Records", "IPC", "Linux", "Model", "Service", logging]),
+    tests(
+      "CodecTests", ["Codec", "Compression", "Records", "IPC", "Linux", "Model", "Service"]),
     tests(
       "CoordinatorTests",
       [

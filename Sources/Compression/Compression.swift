@@ -1,6 +1,6 @@
 // The codecs of record batches: gzip, snappy, lz4, zstd. What is written is what Kafka's Java
-// clients write; what is read is what any client writes. Only the coordinator, the command-line
-// tools and tests call this: produce and fetch never look into a compressed batch.
+// clients write; what is read is what any client writes. Coordinator, codec and the command-line
+// tools call this; frontend, logwriter and fetcher never look into a compressed batch.
 //
 // Decompression takes untrusted bytes. It hands out at most `limit` bytes and grows its buffer with
 // what has really been decompressed, never with what the bytes claim.

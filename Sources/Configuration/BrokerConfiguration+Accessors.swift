@@ -29,6 +29,13 @@ extension BrokerConfiguration {
     return ms == 0 ? nil : ms
   }
 
+  // Records.
+
+  /// Compressed batches are opened to check their records.
+  public var sluiceCompressedRecordsCheck: Bool {
+    values.boolean("sluice.compressed.records.check")
+  }
+
   // Connections and requests.
 
   /// nil leaves the size to the system.

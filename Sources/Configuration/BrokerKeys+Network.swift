@@ -106,16 +106,16 @@ extension BrokerKeys {
     .text(
       .string, "compression.type", "producer",
       .oneOf(["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), .clusterWide,
-      .accepted(.notEnforcedYet), "How batches are compressed in the log; producer: as they came."),
+      .used, "How batches are compressed in the log; producer: as they came."),
     .int(
       "compression.gzip.level", -1, .betweenOrMinusOne(1, 9), .clusterWide,
-      .accepted(.notEnforcedYet), "The level of gzip where the broker compresses."),
+      .used, "The level of gzip where the broker compresses."),
     .int(
-      "compression.lz4.level", 9, .between(1, 17), .clusterWide, .accepted(.notEnforcedYet),
+      "compression.lz4.level", 9, .between(1, 17), .clusterWide, .used,
       "The level of lz4 where the broker compresses."),
     .int(
       "compression.zstd.level", 3, .between(-131_072, 22), .clusterWide,
-      .accepted(.notEnforcedYet), "The level of zstd where the broker compresses."),
+      .used, "The level of zstd where the broker compresses."),
     .text(
       .class, "create.topic.policy.class.name", nil, .any, .readOnly, .accepted(.java),
       "A class that judges new topics."),

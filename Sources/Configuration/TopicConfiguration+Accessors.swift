@@ -13,6 +13,29 @@ extension TopicConfiguration {
   }
   public var messageTimestampBeforeMaxMs: Int64 { integer("message.timestamp.before.max.ms") }
   public var messageTimestampAfterMaxMs: Int64 { integer("message.timestamp.after.max.ms") }
+  /// `compression.type` and the level of that codec.
+  public var compression: TopicCompression {
+    guard case .string(let name) = value("compression.type"), name != "producer" else {
+      return .producer
+    }
+    switch name {
+    case "gzip":
+      let level = Int32(integer("compression.gzip.level"))
+      return TopicCompression(type: .gzip, level: level == -1 ? nil : level)
+    case "lz4": return TopicCompression(type: .lz4, level: lz4Level)
+    case "zstd":
+      return TopicCompression(type: .zstd, level: Int32(integer("compression.zstd.level")))
+    case "snappy": return TopicCompression(type: .snappy)
+    default: return TopicCompression(type: CompressionType.none)
+    }
+  }
+
+  /// Kafka's default of 9 stands for its fast compressor, which has no number of its own.
+  private var lz4Level: Int32? {
+    let level = Int32(integer("compression.lz4.level"))
+    return level == 9 ? nil : level
+  }
+
   public var minInsyncReplicas: Int32 { Int32(integer("min.insync.replicas")) }
 
   // Segments.

@@ -106,16 +106,44 @@ extension Frontend {
       connection.closeReason = reason
       mark(connection)
     case .image(let update):
-      produce.topics.apply(update)
+      produce.apply(update)
       hasImage = true
       checkImage()
       serveIfReady()
     case .configureBroker(let dynamic):
       environment.configure(self, dynamic)
     case .reportStatistics:
-      coordinator.send(
-        .statistics(environment.statistics(counters.list(connections: connections.count))))
+      askCodecs()
     }
+  }
+
+  // MARK: Statistics
+
+  /// How long codecs have to tell of themselves, ms: the coordinator waits a little longer.
+  private static var codecReportsMs: Int64 { 500 }
+
+  private func askCodecs() {
+    let open = codecs.open
+    codecReports.begin(open)
+    for index in open { codecs[index].link.send(.reportStatistics) }
+    if open.isEmpty {
+      sendStatistics()
+    } else {
+      loop.schedule(afterMs: Self.codecReportsMs, .codecReportsOverdue)
+    }
+  }
+
+  /// A codec has told of itself, or is gone.
+  func reported(_ codec: Int, _ statistics: ProcessStatistics?) {
+    codecReports.reported(codec, statistics)
+    if codecReports.isComplete { sendStatistics() }
+  }
+
+  /// Tells the coordinator of this process and the codecs that have answered.
+  func sendStatistics() {
+    guard codecReports.isAsking else { return }
+    let own = environment.statistics(counters.list(connections: connections.count))
+    coordinator.send(.statistics([own] + codecReports.take()))
   }
 
   /// The connection's request is answered, or nobody waits for the answer any more.

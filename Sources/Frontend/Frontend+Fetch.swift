@@ -69,7 +69,8 @@ extension Frontend {
     do throws(Errno) {
       try directoryWatch?.drain()
       for index in try fetchers.refresh(loop: loop) { openFetcher(index) }
-    } catch { log.event(.systemTrouble, "cannot look for fetchers: \(error)") }
+      try codecs.refresh(loop: loop)
+    } catch { log.event(.systemTrouble, "cannot look for fetchers and codecs: \(error)") }
   }
 
   func openFetcher(_ index: Int) {

@@ -54,11 +54,15 @@ extension Frontend {
       let number = next
       next = produce.requests[number].next
       produce.requests[number].connection = 0
-      if produce.isAnswered(number) { drop(number) }
+      if produce.isAnswered(number) { finishProduced(number) }
     }
   }
 
-  private func drop(_ number: PendingNumber) {
+  /// Forgets an answered request and gives its memory back.
+  func finishProduced(_ number: PendingNumber) {
+    if produce.requests[number].hasOwnChunks {
+      produce.forEachOwnChunk(of: number) { pool.releaseFrame($0) }
+    }
     pool.releaseFrame(produce.requests[number].chunk)
     produce.finish(number)
   }
@@ -67,11 +71,15 @@ extension Frontend {
   private func answered(_ entry: PendingNumber) {
     let number = produce.queue.appends[entry].request
     produce.requests[number].unanswered -= 1
-    if !produce.isAnswered(number) { return }
+    if produce.isAnswered(number) { settle(number) }
+  }
+
+  /// All partitions of a request have their results.
+  func settle(_ number: PendingNumber) {
     if let connection = connections[produce.requests[number].connection] {
       mark(connection)
     } else {
-      drop(number)
+      finishProduced(number)
     }
   }
 

@@ -62,8 +62,7 @@ extension Frontend {
       connection.turn.produceBytes -= request.frameCount
       let error = request.acks == 0 ? produce.firstError(number) : nil
       if request.acks != 0 { produce.writeReply(number, to: &writer) }
-      pool.releaseFrame(request.chunk)
-      produce.finish(number)
+      finishProduced(number)
       if let error {
         // Kafka's way to tell a producer that does not wait for responses.
         close(

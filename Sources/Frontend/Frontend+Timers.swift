@@ -61,8 +61,10 @@ extension Frontend {
   func giveUpOverdue() {
     timers.remove(.overdueCheck)
     expireHeld()
+    expireOpenings()
     let waitNs = UInt64(FrontendLimits.siblingWaitMs) * 1_000_000
-    var waits = produce.queue.heldCount > 0
+    var waits =
+      produce.queue.heldCount > 0 || (produce.openings.hasWaiting && codecs.open.isEmpty)
     let hasCoordinator = coordinatorLostNs == nil
     let hasFetcher = fetchers.choose() != nil
     for connection in connections.all {

@@ -37,11 +37,14 @@ enum Source {
   case coordinator
   case logwriter
   case fetcher(Int)
+  case codec(Int)
   case runtimeDirectory
   // Timers.
   case coordinatorRetry
   case logwriterRetry
   case fetcherRetry(Int)
+  case codecRetry(Int)
+  case codecReportsOverdue
   case acceptAgain
   case idleCheck
   case overdueCheck
@@ -60,6 +63,10 @@ final class Frontend: EventHandler {
   let coordinator: CoordinatorLink
   let logwriter: LogWriterLink
   var fetchers: FetcherPool
+  var codecs: CodecPool
+  var codecReports = CodecReports()
+  /// Answers of codecs that wait for memory, oldest first.
+  var unplaced: Deque<UnplacedAnswer> = []
   var directoryWatch: DirectoryWatch?
   var listeners: [Listener] = []
   var connections = ConnectionTable()
@@ -108,8 +115,9 @@ final class Frontend: EventHandler {
       instance: environment.instance, loop: loop, source: .logwriter, retrySource: .logwriterRetry)
     fetchers = FetcherPool(
       directory: environment.runtimeDirectory, instance: environment.instance)
+    codecs = CodecPool(directory: environment.runtimeDirectory, instance: environment.instance)
     pool = try ChunkPool(size: environment.limits.slabBytes)
-    produce = ProducePath(base: UnsafeRawPointer(pool.base))
+    produce = ProducePath(base: pool.base, opening: environment.limits.opening)
     loop.upkeep = environment.upkeep
     environment.upkeep?.tell(
       counters: { [unowned self] in counters.list(connections: connections.count) },
@@ -135,6 +143,7 @@ final class Frontend: EventHandler {
     case .logwriter: logwriterReady(readiness)
     case .coordinator: coordinatorReady(readiness)
     case .fetcher(let index): fetcherReady(index, readiness)
+    case .codec(let index): codecReady(index, readiness)
     case .listener(let index): accept(from: index)
     case .runtimeDirectory: runtimeDirectoryChanged()
     default: preconditionFailure("a timer is not a descriptor")
@@ -146,6 +155,8 @@ final class Frontend: EventHandler {
     case .logwriterRetry: openLogWriter()
     case .coordinatorRetry: openCoordinator()
     case .fetcherRetry(let index): openFetcher(index)
+    case .codecRetry(let index): codecRetry(index)
+    case .codecReportsOverdue: sendStatistics()
     case .acceptAgain: acceptAgain()
     case .idleCheck: closeIdle()
     case .overdueCheck: giveUpOverdue()
@@ -157,8 +168,11 @@ final class Frontend: EventHandler {
   }
 
   func roundEnded() {
+    if !unplaced.isEmpty { placeAnswers() }
+    sendOpenings()
     sendAppends()
     while let connection = marked.popLast() { finishRound(of: connection) }
+    sendOpenings()
     sendAppends()
     feedStarved()
     if pool.hasExcess { schedule(.trim, afterMs: 1000, .trim) }
@@ -190,6 +204,8 @@ final class Frontend: EventHandler {
     limits = next
     limits.requestMaxBytes = requestMaxBytes
     limits.slabBytes = slabBytes
+    limits.opening.requestMaxBytes = requestMaxBytes
+    produce.opening = limits.opening
     if isIdleOther { closeIdle() }
   }
 

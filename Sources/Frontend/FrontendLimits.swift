@@ -17,6 +17,7 @@ struct FrontendLimits {
   /// kernel sizes the buffers itself, which Kafka's default of 100 KiB would forbid.
   var sendBufferBytes: Int32?
   var receiveBufferBytes: Int32?
+  var opening = OpeningRules()
   /// A power of two.
   var slabBytes = 256 << 20
 
@@ -32,6 +33,8 @@ struct FrontendLimits {
     requestMaxBytes = configuration.socketRequestMaxBytes
     let reserve = min(Self.descriptorReserve, descriptorsMax / 4)
     connectionsMax = min(configuration.maxConnections, descriptorsMax - reserve)
+    opening.requestMaxBytes = requestMaxBytes
+    opening.checksCompressed = configuration.sluiceCompressedRecordsCheck
     connectionsPerIpMax = configuration.maxConnectionsPerIp
     idleMs = configuration.connectionsMaxIdleMs
     if configuration.setValue(of: "socket.send.buffer.bytes") != nil {

@@ -11,10 +11,19 @@ public enum SocketName {
 
   public static func fetcher(_ instance: UInt32) -> String { "fetcher-\(instance).sock" }
 
+  public static func codec(_ instance: UInt32) -> String { "codec-\(instance).sock" }
+
   /// The instance that `name` is the socket of, if it is a fetcher's.
   public static func fetcherInstance(_ name: String) -> UInt32? {
-    guard name.hasPrefix("fetcher-"), name.hasSuffix(".sock") else { return nil }
-    return UInt32(name.dropFirst(8).dropLast(5))
+    instance(name, prefix: "fetcher-")
+  }
+
+  /// The instance that `name` is the socket of, if it is a codec's.
+  public static func codecInstance(_ name: String) -> UInt32? { instance(name, prefix: "codec-") }
+
+  private static func instance(_ name: String, prefix: String) -> UInt32? {
+    guard name.hasPrefix(prefix), name.hasSuffix(".sock") else { return nil }
+    return UInt32(name.dropFirst(prefix.count).dropLast(5))
   }
 }
 

@@ -12,6 +12,7 @@ public enum Role: UInt8, Sendable, CaseIterable, CustomStringConvertible {
   case fetcher = 3
   case coordinator = 4
   case admin = 5
+  case codec = 7
 
   public var description: String {
     switch self {
@@ -20,6 +21,7 @@ public enum Role: UInt8, Sendable, CaseIterable, CustomStringConvertible {
     case .fetcher: "fetcher"
     case .coordinator: "coordinator"
     case .admin: "admin"
+    case .codec: "codec"
     }
   }
 }
@@ -33,15 +35,16 @@ public struct Edge: Hashable, Sendable, CustomStringConvertible {
 
   public static let frontendToLogWriter = Edge(from: .frontend, to: .logwriter, version: 2)
   public static let frontendToFetcher = Edge(from: .frontend, to: .fetcher, version: 1)
-  public static let frontendToCoordinator = Edge(from: .frontend, to: .coordinator, version: 3)
+  public static let frontendToCoordinator = Edge(from: .frontend, to: .coordinator, version: 4)
+  public static let frontendToCodec = Edge(from: .frontend, to: .codec, version: 1)
   public static let fetcherToLogWriter = Edge(from: .fetcher, to: .logwriter, version: 2)
-  public static let fetcherToCoordinator = Edge(from: .fetcher, to: .coordinator, version: 3)
+  public static let fetcherToCoordinator = Edge(from: .fetcher, to: .coordinator, version: 4)
   public static let coordinatorToLogWriter = Edge(from: .coordinator, to: .logwriter, version: 4)
   public static let adminToCoordinator = Edge(from: .admin, to: .coordinator, version: 2)
 
   public static let all: [Edge] = [
-    .frontendToLogWriter, .frontendToFetcher, .frontendToCoordinator, .fetcherToLogWriter,
-    .fetcherToCoordinator, .coordinatorToLogWriter, .adminToCoordinator,
+    .frontendToLogWriter, .frontendToFetcher, .frontendToCoordinator, .frontendToCodec,
+    .fetcherToLogWriter, .fetcherToCoordinator, .coordinatorToLogWriter, .adminToCoordinator,
   ]
 
   public var description: String { "\(from)→\(to) v\(version)" }

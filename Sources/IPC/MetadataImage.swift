@@ -40,12 +40,14 @@ public struct TopicImage: Equatable, Sendable {
   public var requiresKeys: Bool
   /// `min.insync.replicas`: with fewer replicas nothing is written with acks=all.
   public var minInsyncReplicas: Int32
+  /// `compression.type` and its level.
+  public var compression: TopicCompression
 
   public init(
     name: String, id: UUID128, maxMessageBytes: Int32, partitions: [PartitionImage],
     logAppendTime: Bool = false, timestampBeforeMaxMs: Int64 = .max,
     timestampAfterMaxMs: Int64 = 3_600_000, requiresKeys: Bool = false,
-    minInsyncReplicas: Int32 = 1
+    minInsyncReplicas: Int32 = 1, compression: TopicCompression = .producer
   ) {
     self.name = name
     self.id = id
@@ -56,6 +58,7 @@ public struct TopicImage: Equatable, Sendable {
     self.timestampAfterMaxMs = timestampAfterMaxMs
     self.requiresKeys = requiresKeys
     self.minInsyncReplicas = minInsyncReplicas
+    self.compression = compression
   }
 }
 
@@ -93,6 +96,9 @@ extension ImageUpdate {
       writer.put(topic.timestampAfterMaxMs)
       writer.put(topic.requiresKeys)
       writer.put(topic.minInsyncReplicas)
+      writer.put(topic.compression.type?.rawValue ?? .max)
+      writer.put(topic.compression.level != nil)
+      writer.put(topic.compression.level ?? 0)
     }
     writer.put(list: removed) { id, writer in writer.put(id) }
   }
@@ -100,7 +106,7 @@ extension ImageUpdate {
   init(from reader: inout MessageReader) throws(MessageError) {
     epoch = try reader.integer()
     isSnapshot = try reader.bool()
-    topics = try reader.list(minimumSize: 48) { reader throws(MessageError) in
+    topics = try reader.list(minimumSize: 54) { reader throws(MessageError) in
       TopicImage(
         name: try reader.string(), id: try reader.uuid(), maxMessageBytes: try reader.integer(),
         partitions: try reader.list(minimumSize: 12) { reader throws(MessageError) in
@@ -110,7 +116,9 @@ extension ImageUpdate {
         },
         logAppendTime: try reader.bool(), timestampBeforeMaxMs: try reader.integer(),
         timestampAfterMaxMs: try reader.integer(), requiresKeys: try reader.bool(),
-        minInsyncReplicas: try reader.integer())
+        minInsyncReplicas: try reader.integer(),
+        compression: TopicCompression(
+          type: try reader.compressionType(), level: try reader.optionalLevel()))
     }
     removed = try reader.list(minimumSize: 16) { reader throws(MessageError) in try reader.uuid() }
   }

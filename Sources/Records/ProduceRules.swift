@@ -32,6 +32,15 @@ public struct ProduceRules: Hashable, Sendable {
     self.checksRecords = checksRecords
   }
 
+  /// The timestamps that the topic accepts at the time `nowMs`; -1 (none) always is.
+  public func timestampRange(nowMs: Int64) -> ClosedRange<Int64> {
+    if timestampType == .logAppendTime { return .min ... .max }
+    let (low, lowOverflow) = nowMs.subtractingReportingOverflow(timestampBeforeMaxMs)
+    let (high, highOverflow) = nowMs.addingReportingOverflow(timestampAfterMaxMs)
+    let min = lowOverflow || timestampBeforeMaxMs == .max ? Int64.min : low
+    return min...max(min, highOverflow ? .max : high)
+  }
+
   /// Whether the topic accepts `timestamp` at the time `nowMs`.
   func accepts(timestamp: Int64, nowMs: Int64) -> Bool {
     if timestampType == .logAppendTime || timestamp == RecordBatchHeader.noTimestamp { return true }

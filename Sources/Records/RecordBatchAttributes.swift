@@ -32,6 +32,11 @@ public struct RecordBatchAttributes: RawRepresentable, Hashable, Sendable {
     CompressionType(rawValue: UInt8(truncatingIfNeeded: rawValue & 0b111))
   }
 
+  /// The same attributes with another codec.
+  public func compressed(as type: CompressionType) -> RecordBatchAttributes {
+    RecordBatchAttributes(rawValue: (rawValue & ~0b111) | Int16(type.rawValue))
+  }
+
   @inlinable public var timestampType: TimestampType {
     get { self[3] ? .logAppendTime : .createTime }
     set { self[3] = newValue == .logAppendTime }

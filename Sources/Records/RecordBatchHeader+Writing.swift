@@ -22,6 +22,18 @@ extension RecordBatchHeader {
     bytes.setBigEndian(recordCount, at: Field.recordCount)
   }
 
+  /// Writes a whole batch into `bytes`, which has exactly its size: this header with the right
+  /// length and CRC, and `records` behind it.
+  public func writeBatch(records: [UInt8], to bytes: UnsafeMutableRawBufferPointer) {
+    precondition(bytes.count == Self.size + records.count, "not the size of the batch")
+    var header = self
+    header.batchLength = Int32(bytes.count - Self.logOverhead)
+    header.write(to: bytes)
+    UnsafeMutableRawBufferPointer(rebasing: bytes[Self.size...]).copyBytes(from: records)
+    let crc = Self.checksum(ofBatch: UnsafeRawBufferPointer(bytes))
+    bytes.setBigEndian(crc, at: Field.crc)
+  }
+
   /// Writes what the log assigns on append. Neither field is covered by the CRC.
   @inlinable
   public static func assign(
@@ -37,13 +49,26 @@ extension RecordBatchHeader {
   public static func assignLogAppendTime(
     _ timestampMs: Int64, in header: UnsafeMutableRawBufferPointer
   ) {
+    assign(maxTimestamp: timestampMs, .logAppendTime, in: header)
+  }
+
+  /// Corrects the greatest timestamp, and the CRC by calculation. Right only when the CRC was.
+  public static func assignMaxTimestamp(
+    _ timestampMs: Int64, in header: UnsafeMutableRawBufferPointer
+  ) {
+    assign(maxTimestamp: timestampMs, nil, in: header)
+  }
+
+  private static func assign(
+    maxTimestamp: Int64, _ type: TimestampType?, in header: UnsafeMutableRawBufferPointer
+  ) {
     precondition(header.count >= size, "not a whole record batch header")
     guard var fields = RecordBatchHeader(UnsafeRawBufferPointer(header)) else { return }
     precondition(fields.sizeInBytes >= size, "a batch shorter than its header")
     let before = checksumOfFields(in: UnsafeRawBufferPointer(header))
-    fields.attributes.timestampType = .logAppendTime
+    if let type { fields.attributes.timestampType = type }
     header.setBigEndian(fields.attributes.rawValue, at: Field.attributes)
-    header.setBigEndian(timestampMs, at: Field.maxTimestamp)
+    header.setBigEndian(maxTimestamp, at: Field.maxTimestamp)
     let after = checksumOfFields(in: UnsafeRawBufferPointer(header))
     let crc = CRC32C.replacing(
       fields.crc, prefix: before, by: after, followedBy: fields.recordsSizeInBytes)

@@ -36,12 +36,19 @@ public enum RecordBatchRejection: Error, Hashable, Sendable {
   /// The offset deltas do not run 0, 1, 2 ….
   case offsetDelta(Int32, index: Int32)
   case record(RecordFormatError, index: Int32)
+  /// What a codec found when it opened the batch.
+  case undecompressable
+  case decompressedTooLarge(limit: Int)
+  case compressedRecord(index: Int32)
+  case recompressedTooLarge(size: Int64, limit: Int)
+  /// Several codecs died while they had the batch.
+  case fatal(codecs: Int)
 
   /// What the client is told.
   public var errorCode: ErrorCode {
     switch self {
     case .lengthTooSmall, .unknownMagic, .corrupt: .corruptMessage
-    case .tooLarge: .messageTooLarge
+    case .tooLarge, .decompressedTooLarge, .recompressedTooLarge: .messageTooLarge
     case .zstdTooOld, .unknownCompression: .unsupportedCompressionType
     case .logAppendTime, .timestamp: .invalidTimestamp
     default: .invalidRecord
@@ -53,6 +60,7 @@ public enum RecordBatchRejection: Error, Hashable, Sendable {
     switch self {
     case .timestamp(_, let index): index
     case .noKey(let index), .offsetDelta(_, let index), .record(_, let index): index
+    case .compressedRecord(let index): index
     default: nil
     }
   }
@@ -96,6 +104,14 @@ public enum RecordBatchRejection: Error, Hashable, Sendable {
     case .offsetDelta(let delta, let index):
       "Record \(index) of the batch has the offset delta \(delta)"
     case .record(let error, let index): "Record \(index) of the batch is malformed: \(error)"
+    case .undecompressable: "The records of the batch cannot be decompressed"
+    case .decompressedTooLarge(let limit):
+      "The records of the batch decompress to more than \(limit) bytes"
+    case .compressedRecord(let index): "Record \(index) of the compressed batch is malformed"
+    case .recompressedTooLarge(let size, let limit):
+      "The recompressed record batch is \(size) bytes which exceeds the maximum configured value "
+        + "of \(limit)"
+    case .fatal(let codecs): "\(codecs) processes died while they opened the batch"
     }
   }
 }

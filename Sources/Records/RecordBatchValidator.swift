@@ -20,13 +20,15 @@ import Model
 ///
 /// Records of an uncompressed batch, if `checksRecords`: every length, varint and header count, no
 /// byte too few or too many, offset deltas 0, 1, 2 … (Kafka trusts those), a key where the topic
-/// needs one, each timestamp. Records of a compressed batch are not looked at (Kafka decompresses
-/// them): of their timestamps `baseTimestamp` and `maxTimestamp` are checked, keys are not.
+/// needs one, each timestamp. Records of a compressed batch are not looked at: of their timestamps
+/// `baseTimestamp` and `maxTimestamp` are checked, keys are not. Whoever wants more has a codec open
+/// the batch.
 public enum RecordBatchValidator {
   /// The smallest record of format version 0, below which no length is plausible in any version.
   private static let lengthMin: Int32 = 14
 
-  /// The header of the one batch in `records`, or why there is none to be stored.
+  /// The header of the one batch in `records`, or why there is none to be stored. The `maxTimestamp`
+  /// of an uncompressed batch is what its records say, whatever its header does.
   ///
   /// - Parameters:
   ///   - records: the field's bytes. May be shared memory that nobody writes meanwhile.
@@ -38,11 +40,11 @@ public enum RecordBatchValidator {
     do throws(RecordBatchRejection) {
       guard let size = try sizeOfBatch(in: records) else { throw .noBatch }
       let batch = UnsafeRawBufferPointer(rebasing: records[..<size])
-      let header = try checkedHeader(of: batch, followedBy: records, rules: rules)
+      var header = try checkedHeader(of: batch, followedBy: records, rules: rules)
       try checkCounts(header)
       try checkTimestamps(header, rules: rules, nowMs: nowMs)
       if rules.checksRecords, header.compression == CompressionType.none {
-        try checkRecords(of: header, in: batch, rules: rules, nowMs: nowMs)
+        header.maxTimestamp = try checkRecords(of: header, in: batch, rules: rules, nowMs: nowMs)
       }
       return .success(header)
     } catch {
@@ -118,8 +120,9 @@ public enum RecordBatchValidator {
   private static func checkRecords(
     of header: RecordBatchHeader, in batch: UnsafeRawBufferPointer, rules: ProduceRules,
     nowMs: Int64
-  ) throws(RecordBatchRejection) {
+  ) throws(RecordBatchRejection) -> Int64 {
     var index: Int32 = 0
+    var maxTimestamp = RecordBatchHeader.noTimestamp
     var records: RecordIterator
     do throws(RecordFormatError) {
       let payload = UnsafeRawBufferPointer(rebasing: batch[RecordBatchHeader.size...])
@@ -132,7 +135,7 @@ public enum RecordBatchValidator {
       do throws(RecordFormatError) { next = try records.next() } catch {
         throw .record(error, index: index)
       }
-      guard let record = next else { return }
+      guard let record = next else { return maxTimestamp }
       guard record.offsetDelta == index else {
         throw .offsetDelta(record.offsetDelta, index: index)
       }
@@ -141,6 +144,7 @@ public enum RecordBatchValidator {
       guard rules.accepts(timestamp: timestamp, nowMs: nowMs) else {
         throw .timestamp(timestamp, index: index)
       }
+      maxTimestamp = max(maxTimestamp, timestamp)
       index += 1
     }
   }

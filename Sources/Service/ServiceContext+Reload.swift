@@ -15,7 +15,7 @@ enum ConfigurationUse {
   static let live: [Role: Set<String>] = [
     .frontend: [
       "max.connections", "max.connections.per.ip", "connections.max.idle.ms",
-      "socket.send.buffer.bytes", "socket.receive.buffer.bytes",
+      "socket.send.buffer.bytes", "socket.receive.buffer.bytes", "sluice.compressed.records.check",
     ],
     .fetcher: ["fetch.max.bytes", "max.incremental.fetch.session.cache.slots"],
     .logwriter: ["producer.id.expiration.ms"],

@@ -10,7 +10,8 @@ import pytest
 from harness import paths
 from harness.terminal import Terminal
 
-DAEMONS = ["sluice-frontend", "sluice-logwriter", "sluice-fetcher", "sluice-coordinator"]
+DAEMONS = ["sluice-frontend", "sluice-logwriter", "sluice-fetcher", "sluice-coordinator",
+           "sluice-codec"]
 
 
 def install(tree):

@@ -69,7 +69,7 @@ final class TestFrontend {
           let statistics = ProcessStatistics(
             role: .frontend, instance: 1, pid: 1, startedMs: 0, residentBytes: 0,
             cpuMicroseconds: 0, counters: [])
-          do { try self.channel.send(.statistics(statistics)) } catch {
+          do { try self.channel.send(.statistics([statistics])) } catch {
             throw MessageError("\(error)")
           }
         }

@@ -136,7 +136,7 @@ final class FakeCoordinator {
     let isNew = try listener.receive { message, _ in
       switch message {
       case .request(let request): requests.append(request)
-      case .statistics(let numbers): statistics.append(numbers)
+      case .statistics(let numbers): statistics += numbers
       }
     }
     if isNew, let snapshot { try listener.channel?.send(.image(snapshot)) }
@@ -157,6 +157,64 @@ final class FakeCoordinator {
       .response(
         connection: request.connection, request: request.request,
         frame: withUnsafeBytes(of: length) { [UInt8]($0) } + frame))
+  }
+}
+
+/// Opens batches by saying that they are sound, or as a test wants.
+final class FakeCodec {
+  let listener: FakeListener<CodecToFrontend, FrontendToCodec>
+  private var slab: SlabView?
+  /// What was asked for and not answered, with the batches' bytes.
+  private(set) var entries: [(entry: OpenEntry, batch: [UInt8])] = []
+  private(set) var answered = 0
+  var answersAtOnce = true
+  /// Makes the answer to an entry.
+  var answer: (OpenEntry) -> OpenedEntry = {
+    OpenedEntry(cookie: $0.cookie, verdict: .sound, maxTimestamp: 77)
+  }
+
+  init(_ directory: String, _ instance: UInt32 = 1) throws {
+    listener = try FakeListener("\(directory)/\(SocketName.codec(instance))", .codec)
+  }
+
+  var isConnected: Bool { listener.channel != nil }
+
+  func step() throws {
+    _ = try listener.receive { message, descriptors in
+      switch message {
+      case .attachSlab(let size):
+        guard let memory = descriptors.take() else { throw TestFailure("no slab") }
+        slab = try SlabView(memory, size: size)
+      case .open(let new):
+        for entry in new {
+          let bytes = slab?.bytes(offset: entry.offset, length: entry.length)
+          entries.append((entry, bytes.map { [UInt8]($0) } ?? []))
+        }
+      case .reportStatistics:
+        let statistics = ProcessStatistics(
+          role: .codec, instance: 1, pid: 2, startedMs: 1, residentBytes: 1, cpuMicroseconds: 1,
+          counters: [])
+        try listener.channel?.send(.statistics(statistics))
+      }
+    }
+    if answersAtOnce { try answer(entries.count) }
+  }
+
+  /// Answers the oldest open entries.
+  func answer(_ count: Int) throws {
+    guard count > 0, let channel = listener.channel else { return }
+    for (entry, _) in entries.prefix(count) { try channel.send(.opened([answer(entry)])) }
+    entries.removeFirst(count)
+    answered += count
+  }
+
+  func say(_ message: CodecToFrontend) throws { try listener.channel?.send(message) }
+
+  /// Dies with what it has.
+  func die() {
+    listener.die()
+    slab = nil
+    entries = []
   }
 }
 

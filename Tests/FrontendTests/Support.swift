@@ -152,6 +152,7 @@ final class Harness {
   let logwriter: FakeLogWriter
   let coordinator: FakeCoordinator
   var fetchers: [FakeFetcher] = []
+  var codecs: [FakeCodec] = []
   var clients: [TestClient] = []
   let address: SocketAddress
   let status = Box("")
@@ -214,6 +215,7 @@ final class Harness {
     try logwriter.step()
     try coordinator.step()
     for fetcher in fetchers { try fetcher.step() }
+    for codec in codecs { try codec.step() }
     for client in clients { try client.step() }
   }
 

@@ -61,7 +61,8 @@ enum Samples {
         ]),
       TopicImage(
         name: "b", id: .zero, maxMessageBytes: 1, partitions: [], logAppendTime: true,
-        timestampBeforeMaxMs: 2, timestampAfterMaxMs: 3, requiresKeys: true, minInsyncReplicas: 4),
+        timestampBeforeMaxMs: 2, timestampAfterMaxMs: 3, requiresKeys: true, minInsyncReplicas: 4,
+        compression: TopicCompression(type: .zstd, level: -7)),
     ],
     removed: [id])
 
@@ -95,12 +96,29 @@ enum Samples {
     .served(connection: 1, bytes: 1 << 40), .refused(connection: 2, reason: "why"), .draining,
   ]
   static let frontendToCoordinator: [FrontendToCoordinator] = [
-    .request(request), .statistics(statistics),
+    .request(request), .statistics([statistics, statistics]), .statistics([]),
   ]
   static let coordinatorToFrontend: [CoordinatorToFrontend] = [
     .response(connection: 1, request: 2, frame: [9, 9]),
     .refused(connection: 1, request: 2, reason: "no"), .image(image), .reportStatistics,
     .configureBroker(dynamic), .configureBroker(DynamicBrokerConfigs()),
+  ]
+  static let frontendToCodec: [FrontendToCodec] = [
+    .attachSlab(size: 1 << 28), .open([]),
+    .open([
+      OpenEntry(
+        cookie: 1, offset: 2, length: 3, target: .lz4, level: 9, requiresKeys: true,
+        timestampMin: 4, timestampMax: 5, decompressedMax: 6, batchMax: 7),
+      OpenEntry(cookie: .max, offset: .max, length: .max, decompressedMax: 0, batchMax: .max),
+    ]), .reportStatistics,
+  ]
+  static let codecToFrontend: [CodecToFrontend] = [
+    .opened([]),
+    .opened([
+      OpenedEntry(cookie: 1, verdict: .sound, maxTimestamp: 5, records: [1, 2, 3]),
+      OpenedEntry(cookie: 2, verdict: .noKey, faults: [0, 7]),
+      OpenedEntry(cookie: 3, verdict: .recompressedTooLarge, detail: 1 << 40),
+    ]), .statistics(statistics),
   ]
   static let fetcherToLogWriter: [FetcherToLogWriter] = [.attachWaitBoard, .openSegment(query)]
   static let logWriterToFetcher: [LogWriterToFetcher] = [
@@ -150,6 +168,8 @@ enum Samples {
     check.run(fetcherToFrontend)
     check.run(frontendToCoordinator)
     check.run(coordinatorToFrontend)
+    check.run(frontendToCodec)
+    check.run(codecToFrontend)
     check.run(fetcherToLogWriter)
     check.run(logWriterToFetcher)
     check.run(fetcherToCoordinator)

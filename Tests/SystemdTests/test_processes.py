@@ -159,7 +159,7 @@ def test_unreadable_configuration(box):
         os.chmod(box.host_path(PROPERTIES), 0o644)
 
 
-@pytest.mark.parametrize("role", ["frontend", "logwriter", "fetcher", "coordinator"])
+@pytest.mark.parametrize("role", ["frontend", "logwriter", "fetcher", "coordinator", "codec"])
 def test_by_hand_without_sockets(box, role):
     done = box.run(f"/usr/libexec/sluice/sluice-{role}", check=False)
     assert done.returncode == 100

@@ -17,6 +17,7 @@ UNITS = {
     "coordinator": "sluice-coordinator.service",
     "fetcher": "sluice-fetcher@1.service",
     "frontend": "sluice-frontend@1.service",
+    "codec": "sluice-codec@1.service",
 }
 ALL = set(UNITS)
 LOG_FILE = "/var/lib/sluice/log/meta.properties"
@@ -45,6 +46,7 @@ ATTEMPTS = {
     "connect:/run/sluice/logwriter.sock": {"frontend", "fetcher", "coordinator"},
     "connect:/run/sluice/coordinator.sock": {"frontend", "fetcher"},
     "connect:/run/sluice/fetcher-1.sock": {"frontend"},
+    "connect:/run/sluice/codec-1.sock": {"frontend"},
     "tcp:127.0.0.1:9092": set(),
     "socket:AF_UNIX": ALL,
     "socket:AF_INET": set(),
@@ -66,7 +68,7 @@ ATTEMPTS = {
 def log(machine):
     """A log on the disk and every socket in place."""
     machine.systemctl("start", "sluice-logwriter.service", "sluice-coordinator.socket",
-                      "sluice-fetcher@1.socket")
+                      "sluice-fetcher@1.socket", "sluice-codec@1.socket")
     assert machine.host_path(LOG_FILE).exists()
     machine.write("/usr/libexec/sluice/probe.py", (HARNESS / "probe.py").read_text())
     yield

@@ -15,12 +15,18 @@ final class Member {
   /// Listening sockets it is given, by their names. They stay open here, so that a restart is a
   /// short wait for its peers.
   let sockets: [NamedSocket]
+  /// It is started by the first connection to its socket.
+  let startsOnDemand: Bool
 
-  init(role: Role, instance: UInt32, arguments: [String], sockets: [NamedSocket]) {
+  init(
+    role: Role, instance: UInt32, arguments: [String], sockets: [NamedSocket],
+    startsOnDemand: Bool = false
+  ) {
     self.role = role
     self.instance = instance
     self.arguments = arguments
     self.sockets = sockets
+    self.startsOnDemand = startsOnDemand
   }
 
   /// `sluice-fetcher@2`, as the unit would be called.
@@ -57,7 +63,7 @@ extension Family {
   /// in the other order loses nothing that was begun.
   init(
     configuration: BrokerConfiguration, arguments: [String], directory: RuntimeDirectory,
-    fetchers: Int, frontends: Int
+    fetchers: Int, frontends: Int, codecs: Int
   ) throws(ServiceFailure) {
     func member(_ role: Role, _ instance: Int, _ sockets: [NamedSocket]) -> Member {
       Member(
@@ -78,6 +84,15 @@ extension Family {
         let socket = try UnixSocket.listen(
           path: directory.socketPath(SocketName.fetcher(UInt32(instance))), backlog: backlog)
         members.append(member(.fetcher, instance, [NamedSocket("fetcher", socket)]))
+      }
+      for instance in 1...codecs {
+        let socket = try UnixSocket.listen(
+          path: directory.socketPath(SocketName.codec(UInt32(instance))), backlog: backlog)
+        members.append(
+          Member(
+            role: .codec, instance: UInt32(instance),
+            arguments: arguments + ["--instance", "\(instance)"],
+            sockets: [NamedSocket("codec", socket)], startsOnDemand: true))
       }
       let listeners = try Self.listen(configuration)
       for instance in 1...frontends { members.append(member(.frontend, instance, listeners)) }

@@ -11,6 +11,8 @@ final class Runner {
   private(set) var child: RunningChild?
   private(set) var watch: Watch?
   private(set) var isReady = false
+  /// Watches the socket of a member that is started when it is needed.
+  var wanted: Watch?
   /// The member's own words: the last STATUS= it sent.
   private(set) var status = ""
   private var startedNs: UInt64 = 0
@@ -26,6 +28,9 @@ final class Runner {
   }
 
   var isRunning: Bool { child != nil }
+
+  /// Nobody waits for it.
+  var isExpectedReady: Bool { isReady || member.startsOnDemand }
 
   func started(_ process: consuming ChildProcess, _ watch: Watch, nowNs: UInt64) {
     child = RunningChild(process)

@@ -12,6 +12,8 @@ final class Supervisor: EventHandler {
     case ended(Int)
     case notified(Int)
     case restart(Int)
+    /// Somebody connects to a member that is not running.
+    case wanted(Int)
     case progress
     case stopDeadline
   }
@@ -57,7 +59,7 @@ final class Supervisor: EventHandler {
         runners.append(Runner(member: member, notify: notify))
       }
     } catch { throw ServiceFailure(error) }
-    for index in runners.indices { start(index) }
+    for index in runners.indices { begin(index) }
     loop.schedule(afterMs: 1000, .progress)
     do throws(Errno) { try loop.run(self) } catch { throw ServiceFailure(error) }
     return exitCode
@@ -67,16 +69,17 @@ final class Supervisor: EventHandler {
     switch source {
     case .ended(let index): childEnded(index)
     case .notified(let index): notified(index)
+    case .wanted(let index): wanted(index)
     case .restart, .progress, .stopDeadline: break
     }
   }
 
   func expired(_ source: Source) {
     switch source {
-    case .restart(let index): if stopping == nil { start(index) }
+    case .restart(let index): if stopping == nil { begin(index) }
     case .progress: reportProgress()
     case .stopDeadline: killCurrent()
-    case .ended, .notified: break
+    case .ended, .notified, .wanted: break
     }
   }
 
@@ -99,6 +102,27 @@ final class Supervisor: EventHandler {
   }
 
   // MARK: Starting
+
+  /// Starts a member now, or when somebody connects to it.
+  private func begin(_ index: Int) {
+    let runner = runners[index]
+    guard runner.member.startsOnDemand, let socket = runner.member.sockets.first else {
+      return start(index)
+    }
+    do throws(Errno) {
+      runner.wanted = try loop.watch(socket.socket.rawValue, .readable, .wanted(index))
+    } catch {
+      say("cannot wait for \(runner.member.name) to be needed: \(error)")
+      stop(code: ExitStatus.system.rawValue)
+    }
+  }
+
+  private func wanted(_ index: Int) {
+    guard let watch = runners[index].wanted else { return }
+    runners[index].wanted = nil
+    do throws(Errno) { try loop.unwatch(watch) } catch { preconditionFailure("unwatch: \(error)") }
+    if stopping == nil { start(index) }
+  }
 
   private func start(_ index: Int) {
     let runner = runners[index]
@@ -132,7 +156,7 @@ final class Supervisor: EventHandler {
       }
       let when = pauseMs == 0 ? "now" : "in \(pauseMs) ms"
       say("\(runner.member.name) (pid \(pid)) \(ending); starting it again \(when)")
-      if pauseMs == 0 { start(index) } else { loop.schedule(afterMs: pauseMs, .restart(index)) }
+      if pauseMs == 0 { begin(index) } else { loop.schedule(afterMs: pauseMs, .restart(index)) }
     } catch {
       say("cannot watch over \(runner.member.name): \(error)")
       stop(code: ExitStatus.system.rawValue)
@@ -154,7 +178,7 @@ final class Supervisor: EventHandler {
 
   private func notified(_ index: Int) {
     runners[index].readNotifications()
-    guard !announced, stopping == nil, runners.allSatisfy(\.isReady) else { return }
+    guard !announced, stopping == nil, runners.allSatisfy(\.isExpectedReady) else { return }
     announced = true
     let ms = (Clock.monotonicNs() - beganNs) / 1_000_000
     say("ready after \(ms) ms, serving \(family.endpoints.joined(separator: ", "))")
@@ -162,7 +186,7 @@ final class Supervisor: EventHandler {
 
   private func reportProgress() {
     guard !announced, stopping == nil else { return }
-    let waiting = runners.filter { !$0.isReady }
+    let waiting = runners.filter { !$0.isExpectedReady }
       .map { $0.status.isEmpty ? $0.member.name : "\($0.member.name) (\($0.status))" }
     say("waiting for \(waiting.joined(separator: ", "))")
     loop.schedule(afterMs: 1000, .progress)

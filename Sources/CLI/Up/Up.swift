@@ -41,6 +41,9 @@ struct Up: ParsableCommand {
   @Option(help: "How many frontends, the processes that hold client connections.")
   var frontends: Int = 1
 
+  @Option(help: "How many codecs at most, the processes that open compressed batches.")
+  var codecs: Int = 1
+
   @Option(
     help: ArgumentHelp(
       "Where the sockets between the processes are.", valueName: "DIR"), completion: .directory)
@@ -48,6 +51,7 @@ struct Up: ParsableCommand {
 
   func validate() throws {
     guard (1...64).contains(fetchers) else { throw ValidationError("--fetchers is 1 to 64") }
+    guard (1...64).contains(codecs) else { throw ValidationError("--codecs is 1 to 64") }
     guard (1...64).contains(frontends) else { throw ValidationError("--frontends is 1 to 64") }
   }
 
@@ -66,9 +70,9 @@ struct Up: ParsableCommand {
     defer { directory.remove() }
     let family = try Family(
       configuration: configuration, arguments: processArguments, directory: directory,
-      fetchers: fetchers, frontends: frontends)
+      fetchers: fetchers, frontends: frontends, codecs: codecs)
     StandardError.line(
-      "sluice up: starting \(family.members.count) processes, data in \(configuration.logDirs.joined(separator: ", ")), sockets in \(directory.path); Ctrl-C stops"
+      "sluice up: starting \(family.members.count { !$0.startsOnDemand }) processes, data in \(configuration.logDirs.joined(separator: ", ")), sockets in \(directory.path); Ctrl-C stops"
     )
     return try Supervisor(family: family, directory: directory).run()
   }

@@ -106,7 +106,7 @@ final class CoordinatorProcess: EventHandler {
       peers.addFrontend(socket, broker.dynamicConfigs, image: broker.topics.snapshot)
     case .fetcher: peers.addFetcher(socket, broker.dynamicConfigs, image: broker.topics.snapshot)
     case .admin: peers.addAdmin(socket)
-    case .logwriter, .coordinator: preconditionFailure("no such edge")
+    case .logwriter, .coordinator, .codec: preconditionFailure("no such edge")
     }
   }
 
@@ -181,7 +181,7 @@ final class CoordinatorProcess: EventHandler {
       broker.topics.found(states, isLast: isLast)
     case .partitionChanged(let state): broker.topics.changed(state)
     case .statistics(let statistics):
-      peers.status.answered(Peers.logWriterNumber, statistics)
+      peers.status.answered(Peers.logWriterNumber, [statistics])
     case .partitionsCreated, .partitionsDeleted, .appended, .segment, .segmentUnavailable,
       .maxTimestamp, .recordsDeleted:
       try broker.logs.answered(message, &descriptors)

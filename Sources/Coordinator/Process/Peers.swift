@@ -23,7 +23,7 @@ final class Peers {
   /// What a peer has said.
   enum Heard {
     case request(ClientRequest)
-    case statistics(ProcessStatistics)
+    case statistics([ProcessStatistics])
     case statusWanted
   }
 
@@ -102,7 +102,7 @@ final class Peers {
       } else if let channel = fetchers[number] {
         try channel.ready(readiness) { message, _ throws(MessageError) in
           guard case .statistics(let statistics) = message else { return }
-          hear(.statistics(statistics))
+          hear(.statistics([statistics]))
         }
       } else if let channel = admins[number] {
         try channel.ready(readiness) { message, _ throws(MessageError) in hear(.statusWanted) }

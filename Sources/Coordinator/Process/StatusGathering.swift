@@ -30,9 +30,14 @@ final class StatusGathering {
     finishIfComplete()
   }
 
-  func answered(_ peer: UInt64, _ statistics: ProcessStatistics) {
+  /// Codecs are told of by every frontend that uses them, and noted once.
+  func answered(_ peer: UInt64, _ statistics: [ProcessStatistics]) {
     guard expected.remove(peer) != nil else { return }
-    gathered.append(statistics)
+    for process in statistics
+    where !gathered.contains(where: { $0.role == process.role && $0.instance == process.instance })
+    {
+      gathered.append(process)
+    }
     finishIfComplete()
   }
 

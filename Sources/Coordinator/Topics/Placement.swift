@@ -73,6 +73,6 @@ struct Placement: Equatable {
       logAppendTime: settings.logAppendTime,
       timestampBeforeMaxMs: settings.timestampBeforeMaxMs,
       timestampAfterMaxMs: settings.timestampAfterMaxMs, requiresKeys: settings.requiresKeys,
-      minInsyncReplicas: settings.minInsyncReplicas)
+      minInsyncReplicas: settings.minInsyncReplicas, compression: settings.compression)
   }
 }

@@ -18,6 +18,7 @@ struct ImageSettings: Equatable {
   var timestampAfterMaxMs: Int64
   var requiresKeys: Bool
   var minInsyncReplicas: Int32
+  var compression: TopicCompression
 }
 
 final class TopicConfigs {
@@ -66,6 +67,7 @@ extension ImageSettings {
     timestampAfterMaxMs = topic.messageTimestampAfterMaxMs
     requiresKeys = topic.isCompacted
     minInsyncReplicas = topic.minInsyncReplicas
+    compression = topic.compression
   }
 }
 

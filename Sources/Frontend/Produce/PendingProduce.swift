@@ -27,6 +27,16 @@ struct PendingProduce {
   var partitionCount: Int32 = 0
   /// Partitions without a result.
   var unanswered: Int32 = 0
+  /// Partitions whose batches a codec has yet to open.
+  var unopened: Int32 = 0
+  /// It stands in the line of its connection: nothing of it has been given to the logwriter.
+  var isInLine = false
+  /// Number of the connection whose line that is.
+  var line: UInt64 = 0
+  /// Some of its batches are in chunks of their own.
+  var hasOwnChunks = false
+  /// Number of the image that its slots are from.
+  var image: UInt64 = 0
   /// The connection's next request.
   var next: PendingNumber = -1
 }
@@ -61,11 +71,22 @@ struct PendingAppend {
   var logStartOffset: Int64 = -1
   /// Why the batch was refused before it went anywhere.
   var rejection: RecordBatchRejection?
+  /// All records that are at fault for that, if there may be several.
+  var faults: [Int32] = []
+  /// A chunk of its own that the batch is in instead of the request's.
+  var chunk = ChunkPool.none
 
   init(request: PendingNumber, ordinal: Int32, acks: Int16) {
     self.request = request
     self.ordinal = ordinal
     self.acks = acks
+  }
+}
+
+extension PendingAppend {
+  mutating func refuse(_ why: RecordBatchRejection) {
+    rejection = why
+    error = why.errorCode
   }
 }
 

@@ -1,7 +1,11 @@
 // Produce requests from their frame to their results: walks the frame in place, judges each
 // partition's batch where it lies in the slab, and gathers the entries for the logwriter. What was
 // refused here has its result at once; the others get theirs from `AppendQueue`. No I/O.
+//
+// A batch that a codec must open first goes through `OpeningQueue`. Its request, and every later one
+// of the same connection, stands in a line meanwhile, so that nothing overtakes it.
 
+import DequeModule
 import Glibc
 import IPC
 import KafkaProtocol
@@ -12,12 +16,29 @@ final class ProducePath {
   var topics = TopicIndex()
   var requests = PendingTable<PendingProduce>()
   var queue: AppendQueue
-  let base: UnsafeRawPointer
+  var openings: OpeningQueue
+  let base: UnsafeMutableRawPointer
+  var opening: OpeningRules
+  /// Counts updates of the image.
+  private var image: UInt64 = 0
+  /// Batches of the request being accepted that are to be opened.
+  private var plans: [(append: PendingNumber, entry: OpenEntry)] = []
+  /// Requests with batches to be opened, and those behind them, by connection; empty most of the
+  /// time.
+  private var lines: [UInt64: Deque<PendingNumber>] = [:]
 
   /// - Parameter base: where the slab is mapped.
-  init(base: UnsafeRawPointer) {
+  init(base: UnsafeMutableRawPointer, opening: OpeningRules = OpeningRules()) {
     self.base = base
+    self.opening = opening
     queue = AppendQueue()
+    openings = OpeningQueue()
+  }
+
+  /// Takes an update of the image over.
+  func apply(_ update: ImageUpdate) {
+    topics.apply(update)
+    image += 1
   }
 
   /// A frame that was received, and where from.
@@ -70,6 +91,7 @@ final class ProducePath {
         version: arrival.head.apiVersion, acks: walker.acks,
         correlationId: arrival.head.correlationId,
         deadlineNs: arrival.nowNs &+ waitMs &* 1_000_000))
+    if !plans.isEmpty { plans.removeAll(keepingCapacity: true) }
     var target = Target(version: arrival.head.apiVersion)
     target.mayWriteInternal = isAdminClient(arrival.head, frame)
     do throws(WireError) {
@@ -88,18 +110,31 @@ final class ProducePath {
       requests.remove(number)
       throw error
     }
-    enqueue(number)
+    requests[number].image = image
+    admit(number, from: arrival.connection)
     return number
   }
 
   /// Whether all partitions have their results.
-  func isAnswered(_ number: PendingNumber) -> Bool { requests[number].unanswered == 0 }
+  func isAnswered(_ number: PendingNumber) -> Bool {
+    requests[number].unanswered == 0 && !requests[number].isInLine
+  }
 
   /// Forgets an answered request; its frame is of no use any more.
   func finish(_ number: PendingNumber) {
     precondition(isAnswered(number), "a request that is not answered")
     discardPartitions(number)
     requests.remove(number)
+  }
+
+  /// Calls `body` with each chunk that a batch of the request has for itself.
+  func forEachOwnChunk(of number: PendingNumber, _ body: (ChunkIndex) -> Void) {
+    var next = requests[number].first
+    while next >= 0 {
+      let append = queue.appends[next]
+      if append.chunk != ChunkPool.none { body(append.chunk) }
+      next = append.next
+    }
   }
 
   /// The first partition's error that is one.
@@ -161,17 +196,66 @@ final class ProducePath {
     }
   }
 
+  // MARK: The line
+
+  /// Gives a request to the logwriter's queue, unless it or an earlier one of its connection has
+  /// batches to be opened.
+  private func admit(_ number: PendingNumber, from connection: UInt64) {
+    var next = requests[number].first
+    while next >= 0 {
+      if queue.appends[next].error == .none { requests[number].unanswered += 1 }
+      next = queue.appends[next].next
+    }
+    if plans.isEmpty, lines.isEmpty || lines[connection] == nil { return enqueue(number) }
+    requests[number].isInLine = true
+    requests[number].line = connection
+    requests[number].unopened = Int32(plans.count)
+    lines[connection, default: []].append(number)
+    for (append, entry) in plans { openings.add(append, entry) }
+  }
+
   private func enqueue(_ number: PendingNumber) {
     var next = requests[number].first
     while next >= 0 {
+      if queue.appends[next].error == .none { queue.add(next) }
+      next = queue.appends[next].next
+    }
+  }
+
+  /// A codec is done with a batch, or nobody will open it.
+  /// - Returns: requests that have left their line for that, oldest first.
+  func opened(_ append: PendingNumber) -> [PendingNumber] {
+    let number = queue.appends[append].request
+    requests[number].unopened -= 1
+    let connection = requests[number].line
+    guard requests[number].unopened == 0, lines[connection]?.first == number else { return [] }
+    var left: [PendingNumber] = []
+    while let first = lines[connection]?.first, requests[first].unopened == 0 {
+      lines[connection]?.removeFirst()
+      requests[first].isInLine = false
+      if requests[first].image != image { lookUpAgain(first) }
+      enqueue(first)
+      left.append(first)
+    }
+    if lines[connection]?.isEmpty == true { lines[connection] = nil }
+    return left
+  }
+
+  /// Gives the partitions of a request the slots that they have now.
+  private func lookUpAgain(_ number: PendingNumber) {
+    var next = requests[number].first
+    while next >= 0 {
       let append = queue.appends[next]
-      if append.error == .none {
-        requests[number].unanswered += 1
-        queue.add(next)
+      // One that is not there any more is refused by the logwriter.
+      if append.error == .none, case .partition(let image) = currentPartition(of: append) {
+        queue.appends[next].slot = image.slot
+        queue.appends[next].generation = image.generation
       }
       next = append.next
     }
   }
+
+  // MARK: Judging
 
   private func add(
     _ partition: ProduceRequestWalker.PartitionProduceData, of number: PendingNumber,
@@ -180,6 +264,7 @@ final class ProducePath {
   ) {
     var append = PendingAppend(
       request: number, ordinal: requests[number].partitionCount, acks: requests[number].acks)
+    var plan: OpenEntry?
     requests[number].partitionCount += 1
     var image = target.partition(partition.index, topics)
     if image == nil, !target.isRefreshed {
@@ -191,7 +276,7 @@ final class ProducePath {
     if let image, let topic = target.number {
       append.slot = image.slot
       append.generation = image.generation
-      judge(partition.records, &append, topics[topic], target, frame, nowMs)
+      plan = judge(partition.records, &append, topics[topic], target, frame, nowMs)
       if let rejection = append.rejection, refused == nil {
         refused = Refused(
           rejection: rejection, topic: topics.name(topic), partition: partition.index)
@@ -200,34 +285,36 @@ final class ProducePath {
       append.error = target.unknown
     }
     let entry = queue.appends.add(append)
+    if let plan { plans.append((entry, plan)) }
     let last = requests[number].last
     if last >= 0 { queue.appends[last].next = entry } else { requests[number].first = entry }
     requests[number].last = entry
   }
 
+  /// - Returns: what a codec is to do with the batch, if it has to be opened.
   private func judge(
     _ records: WireSlice?, _ append: inout PendingAppend, _ topic: TopicIndex.Topic,
     _ target: Target, _ frame: UnsafeRawBufferPointer, _ nowMs: Int64
-  ) {
+  ) -> OpenEntry? {
     guard (-1...1).contains(append.acks) else {
       append.error = .invalidRequiredAcks
-      return
+      return nil
     }
     guard append.acks != -1 || !topic.lacksReplicas else {
       append.error = .notEnoughReplicas
-      return
+      return nil
     }
     guard !topic.isInternal || target.mayWriteInternal else {
       append.error = .invalidTopicException
-      return
+      return nil
     }
     guard append.slot != PartitionImage.noSlot || queue.waitsForImage else {
       append.error = .notLeaderOrFollower
-      return
+      return nil
     }
     guard let records else {
       append.refuse(.noBatch)
-      return
+      return nil
     }
     var rules = topic.rules
     rules.produceVersion = target.version
@@ -235,13 +322,28 @@ final class ProducePath {
     switch RecordBatchValidator.validate(bytes, rules: rules, nowMs: nowMs) {
     case .failure(let rejection):
       append.refuse(rejection)
+      return nil
     case .success(let header):
       // Nobody could have begun the transaction: InitProducerId refuses transactional ids.
       if header.isTransactional { append.error = .invalidTxnState }
       append.isIdempotent = header.hasProducerId
-      append.offset = (frame.baseAddress.map { $0 - base } ?? 0) + records.offset
+      append.offset = (frame.baseAddress.map { $0 - UnsafeRawPointer(base) } ?? 0) + records.offset
       append.length = Int32(header.sizeInBytes)
+      if append.error != .none { return nil }
+      correct(append.offset, maxTimestamp: header.maxTimestamp)
+      return opening.entry(
+        for: header, at: append.offset, rules: rules, compression: topic.compression, nowMs: nowMs)
     }
+  }
+
+  /// Kafka corrects the greatest timestamp that a batch's header claims, and so do we: the slab is
+  /// ours to write until the logwriter is told of the batch.
+  func correct(_ offset: Int, maxTimestamp: Int64) {
+    let header = UnsafeMutableRawBufferPointer(start: base + offset, count: RecordBatchHeader.size)
+    guard let stored = RecordBatchHeader(UnsafeRawBufferPointer(header)),
+      stored.maxTimestamp != maxTimestamp
+    else { return }
+    RecordBatchHeader.assignMaxTimestamp(maxTimestamp, in: header)
   }
 
   private func isAdminClient(_ head: RequestHead, _ frame: UnsafeRawBufferPointer) -> Bool {
@@ -253,13 +355,6 @@ final class ProducePath {
 
   /// The client that Kafka lets write to internal topics.
   private static let adminClientId: StaticString = "__admin_client"
-}
-
-extension PendingAppend {
-  fileprivate mutating func refuse(_ why: RecordBatchRejection) {
-    rejection = why
-    error = why.errorCode
-  }
 }
 
 /// The topic that a walk over a request is in.

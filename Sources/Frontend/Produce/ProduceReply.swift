@@ -80,7 +80,9 @@ extension ProducePath {
     if version >= 8 {
       if let rejection = append.rejection {
         let name = topicName.string(in: frame.bytes)
-        try write(rejection, TopicPartition(topic: name, partition: partition), flexible, &writer)
+        try write(
+          rejection, append.faults, TopicPartition(topic: name, partition: partition), flexible,
+          &writer)
       } else {
         try writer.writeArrayCount(0, compact: flexible, "recordErrors")
         writer.writeNullString(compact: flexible)
@@ -90,17 +92,16 @@ extension ProducePath {
   }
 
   private func write(
-    _ rejection: RecordBatchRejection, _ partition: TopicPartition, _ flexible: Bool,
-    _ writer: inout WireWriter
+    _ rejection: RecordBatchRejection, _ faults: [Int32], _ partition: TopicPartition,
+    _ flexible: Bool, _ writer: inout WireWriter
   ) throws(WireError) {
     let message = rejection.message(for: partition)
-    if let index = rejection.recordIndex {
-      try writer.writeArrayCount(1, compact: flexible, "recordErrors")
+    let indexes = faults.isEmpty ? rejection.recordIndex.map { [$0] } ?? [] : faults
+    try writer.writeArrayCount(indexes.count, compact: flexible, "recordErrors")
+    for index in indexes {
       writer.writeInt32(index)
       try writer.writeString(message, compact: flexible, "batchIndexErrorMessage")
       if flexible { writer.writeUnsignedVarint(0) }
-    } else {
-      try writer.writeArrayCount(0, compact: flexible, "recordErrors")
     }
     try writer.writeString(message, compact: flexible, "errorMessage")
   }

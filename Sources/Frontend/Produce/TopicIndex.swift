@@ -19,6 +19,7 @@ struct TopicIndex {
     let rules: ProduceRules
     /// More than one replica must be in sync for acks=all: there is one.
     let lacksReplicas: Bool
+    let compression: TopicCompression
     fileprivate let nameStart: Int
     fileprivate let nameCount: Int
     fileprivate let partitionStart: Int
@@ -64,6 +65,7 @@ struct TopicIndex {
       Topic(
         id: topic.id, isInternal: TopicName.isInternal(topic.name), rules: rules,
         lacksReplicas: topic.minInsyncReplicas > 1,
+        compression: topic.compression,
         nameStart: names.count, nameCount: topic.name.utf8.count,
         partitionStart: partitions.count, partitionCount: topic.partitions.count))
     names.append(contentsOf: topic.name.utf8)

@@ -7,8 +7,8 @@ import Model
 
 public enum FrontendToCoordinator: Message {
   case request(ClientRequest)
-  /// Answer to `reportStatistics`.
-  case statistics(ProcessStatistics)
+  /// Answer to `reportStatistics`: this process and the codecs that it uses.
+  case statistics([ProcessStatistics])
 }
 
 public enum CoordinatorToFrontend: Message {
@@ -77,7 +77,8 @@ extension FrontendToCoordinator {
       writer.put(request.localPort)
       writer.put(request.principal)
       writer.put(bytes: request.frame)
-    case .statistics(let statistics): statistics.encode(into: &writer)
+    case .statistics(let processes):
+      writer.put(list: processes) { $0.encode(into: &$1) }
     }
   }
 
@@ -90,7 +91,11 @@ extension FrontendToCoordinator {
           listener: try reader.string(), peer: try reader.string(),
           localHost: try reader.string(), localPort: try reader.integer(),
           principal: try reader.string(), frame: try reader.byteString()))
-    case 2: self = .statistics(try ProcessStatistics(from: &reader))
+    case 2:
+      self = .statistics(
+        try reader.list(minimumSize: ProcessStatistics.minimumSize) {
+          reader throws(MessageError) in try ProcessStatistics(from: &reader)
+        })
     default: throw MessageError("frontend→coordinator has no message \(kind)")
     }
   }

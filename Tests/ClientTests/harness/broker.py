@@ -17,7 +17,9 @@ import time
 from harness import paths, wire
 from harness.client import eventually
 
-PROCESSES = ("sluice-frontend", "sluice-logwriter", "sluice-fetcher", "sluice-coordinator")
+ALWAYS = ("sluice-frontend", "sluice-logwriter", "sluice-fetcher", "sluice-coordinator")
+# The last one is started when it is needed.
+PROCESSES = (*ALWAYS, "sluice-codec")
 
 
 def free_port():

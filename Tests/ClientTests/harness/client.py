@@ -56,10 +56,8 @@ KINDS = {
     "kafka-python-older": Kind(python("older", "kafka_python.py"), lacks=("idempotence",)),
     "aiokafka-newest": Kind(python("newest", "aiokafka_driver.py")),
     "aiokafka-older": Kind(python("older", "aiokafka_driver.py")),
-    # It sends zstd in a version of Produce in which Kafka refuses it, and batches that do not say
-    # their greatest timestamp, which Kafka's broker adds and a broker that keeps batches as they
-    # come cannot.
-    "sarama": Kind(sarama, codecs=("none", "gzip", "snappy", "lz4"), lacks=("timestamps",)),
+    # It sends zstd in a version of Produce in which Kafka refuses it.
+    "sarama": Kind(sarama, codecs=("none", "gzip", "snappy", "lz4")),
     "java": Kind(java),
 }
 

@@ -15,7 +15,7 @@ class Writer:
     """A producer that writes numbered records until it is told to stop. The number is a record's
     value; the acknowledgements are the oracle."""
 
-    def __init__(self, bootstrap, topic, idempotent):
+    def __init__(self, bootstrap, topic, idempotent, compression="none"):
         self.topic = topic
         self.idempotent = idempotent
         self.acknowledged = {}
@@ -24,6 +24,7 @@ class Writer:
         self.stopping = threading.Event()
         self.producer = Producer({
             "bootstrap.servers": bootstrap, "enable.idempotence": idempotent,
+            "compression.type": compression,
             "linger.ms": 1, "log_level": 0, "reconnect.backoff.max.ms": 500})
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()

@@ -81,7 +81,8 @@ def metadata(topics, version=1, correlation=1):
 
 
 def record_batch(values, **changed):
-    """A record batch v2 without compression; `changed` spoils fields of its header."""
+    """A record batch v2; `changed` spoils fields of its header. `pack` compresses the records,
+    `payload` takes their place."""
     records = b""
     for number, value in enumerate(values):
         body = b"\x00" + varint(0) + varint(number) + varint(-1) + varint(len(value)) + value
@@ -89,10 +90,11 @@ def record_batch(values, **changed):
         records += varint(len(body)) + body
     field = {"attributes": 0, "last_offset_delta": len(values) - 1, "producer_id": -1,
              "producer_epoch": -1, "base_sequence": -1, "count": len(values), "magic": 2,
-             "base_offset": 0, "leader_epoch": -1, **changed}
+             "base_offset": 0, "leader_epoch": -1, "max_timestamp": 1_700_000_000_000, **changed}
+    records = changed["payload"] if "payload" in changed else changed.get("pack", bytes)(records)
     covered = struct.pack(
         ">hiqqqhii", field["attributes"], field["last_offset_delta"], 1_700_000_000_000,
-        1_700_000_000_000, field["producer_id"], field["producer_epoch"],
+        field["max_timestamp"], field["producer_id"], field["producer_epoch"],
         field["base_sequence"], field["count"]) + records
     crc = field.get("crc", crc32c.crc32c(covered))
     after_length = struct.pack(">ibI", field["leader_epoch"], field["magic"], crc) + covered
