@@ -32,6 +32,7 @@ extension Frontend {
   func serveIfReady() {
     guard !isServing, !isStopping, hasImage, scoreboard != nil else { return }
     isServing = true
+    resumeAdopted()
     watchListeners()
     let names = listeners.map { listener in
       let address = try? TCPSocket.localAddress(listener.socket)
@@ -94,15 +95,7 @@ extension Frontend {
   private func admit(_ socket: consuming OwnedFD, _ peer: SocketAddress?, _ listener: Int)
     throws(Errno)
   {
-    if let (rule, limit) = refusal(peer) {
-      counters.refused += 1
-      note(
-        rule, "refused \(peer?.description ?? "unknown"): \(rule.rawValue) (\(limit))",
-        metadata: [
-          "peer": "\(peer?.description ?? "unknown")", "listener": "\(listeners[listener].name)",
-        ])
-      return
-    }
+    if refuses(peer, listener) { return }
     do throws(Errno) {
       try TCPSocket.setNoDelay(socket)
       try TCPSocket.setKeepAlive(socket)
@@ -123,10 +116,21 @@ extension Frontend {
     scheduleIdleCheck()
   }
 
+  /// Whether a connection over a limit is not let in, which is said.
+  func refuses(_ peer: SocketAddress?, _ listener: Int) -> Bool {
+    guard let (rule, limit) = refusal(peer) else { return false }
+    counters.refused += 1
+    let name = peer?.description ?? Connection.unknownPeer
+    note(
+      rule, "refused \(name): \(rule.rawValue) (\(limit))",
+      metadata: ["peer": "\(name)", "listener": "\(listeners[listener].name)"])
+    return true
+  }
+
   /// The rule that lets a connection not in, and its limit.
   private func refusal(_ peer: SocketAddress?) -> (ClosingRule, Int)? {
     if connections.count >= limits.connectionsMax { return (.connections, limits.connectionsMax) }
-    let host = peer?.host ?? "unknown"
+    let host = peer?.host ?? Connection.unknownPeer
     if connections.count(from: host) >= limits.connectionsPerIpMax {
       return (.connectionsPerAddress, limits.connectionsPerIpMax)
     }

@@ -16,11 +16,13 @@ extension Frontend {
     }
     guard leaveDraining(connection) else { return false }
     if connection.lending.fetcher == nil {
-      guard let chosen = fetchers.choose() else {
+      let preferred = connection.lending.preferredInstance
+      guard let chosen = fetchers.choose(preferring: preferred) else {
         scheduleOverdueCheck()
         return false
       }
       connection.lending.assign(chosen)
+      connection.lending.preferredInstance = fetchers[chosen].instance
       fetchers[chosen].connectionCount += 1
     }
     let bytes = [UInt8](frame)
@@ -97,6 +99,7 @@ extension Frontend {
           connection.closeReason = reason
           self.mark(connection)
         case .draining: fetcher.isDraining = true
+        case .returned(let socket): try self.returned(index, socket)
         }
       }
     } catch { fetcherLost(index, error) }
@@ -112,6 +115,22 @@ extension Frontend {
     connection.turn.fetchBytes -= frameBytes
     connection.lastActivityNs = loop.nowNs
     if connection.isWaiting || connection.hasEnded { mark(connection) }
+  }
+
+  /// What was asked for with `giveBack`: the unanswered fetches are served by the next process.
+  private func returned(_ index: Int, _ socket: ReturnedSocket) throws(MessageError) {
+    guard let connection = connections[socket.connection] else { return }
+    guard handOver != nil, connection.lending.fetcher == index,
+      let frameBytes = connection.lending.returned(socket)
+    else { throw MessageError("returned what was not lent") }
+    fetchers[index].connectionCount -= 1
+    if frameBytes > 0 {
+      counters.bytesOut += socket.sent
+      connection.turn.fetches -= 1
+      connection.turn.fetchBytes -= frameBytes
+      connection.outgoing.append(socket.rest)
+      mark(connection)
+    }
   }
 
   private func fetcherLost(_ index: Int, _ error: ChannelError) {
@@ -144,6 +163,8 @@ extension Frontend {
 
   /// Gives stranded fetches to a fetcher, and lets those begin that wait for one.
   private func resumeFetches() {
+    // The next process has a fetcher of its own for them.
+    if handOver != nil { return }
     for connection in connections.all {
       if connection.lending.isStranded {
         guard let chosen = fetchers.choose() else {

@@ -83,7 +83,7 @@ extension Frontend {
     }
   }
 
-  private func failed(_ entry: PendingNumber, _ error: ErrorCode) {
+  func failed(_ entry: PendingNumber, _ error: ErrorCode) {
     produce.queue.appends[entry].error = error
     answered(entry)
   }

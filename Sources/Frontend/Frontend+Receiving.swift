@@ -30,6 +30,11 @@ extension Frontend {
       return
     }
     let target = UnsafeMutableRawBufferPointer(start: pool.base + space.offset, count: space.count)
+    if !connection.inherited.isEmpty {
+      connection.buffer.received(connection.inherited.receive(into: target), &pool)
+      serve(connection)
+      return
+    }
     do throws(Errno) {
       switch try TCPSocket.receive(connection.socket, into: target) {
       case .wouldBlock: settle(connection)
@@ -42,6 +47,15 @@ extension Frontend {
         serve(connection)
       }
     } catch { close(connection) }
+  }
+
+  /// Goes on with bytes that the process before had received: no event of the socket tells of them.
+  func receiveInherited(_ connection: Connection) {
+    guard !connection.inherited.isEmpty, !connection.isClosed,
+      connection.interest.contains(.readable)
+    else { return }
+    receive(connection)
+    if !connection.inherited.isEmpty { mark(connection) }
   }
 
   /// The client will send nothing more; what it asked for already is answered.
@@ -173,6 +187,7 @@ extension Frontend {
       guard let connection = connections[number] else { continue }
       connection.isStarved = false
       settle(connection)
+      if !connection.inherited.isEmpty { mark(connection) }
     }
   }
 

@@ -21,6 +21,7 @@ extension Frontend {
     }
     if connection.isClosed { return }
     if connection.isWaiting, !isStopping { serve(connection) } else { adjustInterest(connection) }
+    receiveInherited(connection)
     if connection.hasEnded, connection.isQuiet { close(connection) }
   }
 

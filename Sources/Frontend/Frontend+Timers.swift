@@ -97,7 +97,6 @@ extension Frontend {
 
   func beginStop() {
     isStopping = true
-    environment.stopping()
     unwatchListeners()
     for connection in connections.all { adjustInterest(connection) }
     loop.schedule(afterMs: Self.stopMsOthers, .stopOverdue(patient: true))

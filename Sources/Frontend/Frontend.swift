@@ -28,6 +28,11 @@ struct FrontendEnvironment {
   var configure: (Frontend, DynamicBrokerConfigs) -> Void = { _, _ in }
   /// Reads the configuration again; what changes comes back to `Frontend.apply`.
   var reload: (Frontend) -> Void
+  /// Where connections wait for the process that comes after this one.
+  var store: DescriptorStore
+
+  /// The name of the parcel with the connections in the store.
+  static let parcelName = "client-connections"
 }
 
 /// What the loop reports.
@@ -51,6 +56,9 @@ enum Source {
   case trim
   case starvedCheck
   case stopOverdue(patient: Bool)
+  case storeAnswered
+  case storeOverdue
+  case handOverOverdue(HandOver.Patience)
 }
 
 final class Frontend: EventHandler {
@@ -86,7 +94,10 @@ final class Frontend: EventHandler {
   var isServing = false
   /// Where clients are served, once they are.
   var servingText = ""
+  /// Nothing is begun any more.
   var isStopping = false
+  /// The connections are to go to the process that comes after this one.
+  var handOver: HandOver?
   /// Bytes of requests that the coordinator has not answered, and whether others wait for that.
   var forwardedBytes = 0
   var isForwardingFull = false
@@ -146,6 +157,7 @@ final class Frontend: EventHandler {
     case .codec(let index): codecReady(index, readiness)
     case .listener(let index): accept(from: index)
     case .runtimeDirectory: runtimeDirectoryChanged()
+    case .storeAnswered: storeAnswered()
     default: preconditionFailure("a timer is not a descriptor")
     }
   }
@@ -163,20 +175,27 @@ final class Frontend: EventHandler {
     case .trim: trimSlab()
     case .starvedCheck: closeStalled()
     case .stopOverdue(let patient): stopOverdue(patient: patient)
+    case .storeOverdue: storeOverdue()
+    case .handOverOverdue(let patience): handOverOverdue(patience)
     default: preconditionFailure("a descriptor is not a timer")
     }
   }
 
   func roundEnded() {
     if !unplaced.isEmpty { placeAnswers() }
+    finishMarked()
+    feedStarved()
+    if !marked.isEmpty { finishMarked() }
+    if pool.hasExcess { schedule(.trim, afterMs: 1000, .trim) }
+    if isStopping { if handOver != nil { handOverIfReady() } else { stopIfQuiet() } }
+  }
+
+  private func finishMarked() {
     sendOpenings()
     sendAppends()
     while let connection = marked.popLast() { finishRound(of: connection) }
     sendOpenings()
     sendAppends()
-    feedStarved()
-    if pool.hasExcess { schedule(.trim, afterMs: 1000, .trim) }
-    if isStopping { stopIfQuiet() }
   }
 
   /// Has the connection looked at when the round ends.
@@ -187,11 +206,12 @@ final class Frontend: EventHandler {
   }
 
   func stopRequested() {
-    if isStopping {
+    if isStopping || handOver != nil {
       loop.stop()
       return
     }
-    beginStop()
+    environment.stopping()
+    if !offerHandOver() { beginStop() }
   }
 
   func reloadRequested() { environment.reload(self) }

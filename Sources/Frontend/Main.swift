@@ -9,6 +9,7 @@ import Service
 enum Main {
   static func main() {
     ServiceMain.run(.frontend) { context throws(ServiceFailure) in
+      let stored = context.sockets.takeStored(FrontendEnvironment.parcelName)
       try context.sockets.requireSome()
       let limits = try FrontendLimits(
         context.configuration, descriptorsMax: context.descriptorsMax)
@@ -24,10 +25,10 @@ enum Main {
         },
         reload: { frontend in
           context.reload { next throws(ServiceFailure) in try apply(frontend, next) }
-        })
+        }, store: .supervisor(name: FrontendEnvironment.parcelName))
       context.notifyStatus("waiting for the logwriter and the coordinator")
       let frontend: Frontend
-      do throws(Errno) { frontend = try serve(context, environment) } catch {
+      do throws(Errno) { frontend = try serve(context, environment, stored) } catch {
         throw ServiceFailure(error)
       }
       if let failure = frontend.failure { throw failure }
@@ -35,15 +36,17 @@ enum Main {
   }
 
   /// Runs until the frontend is asked to stop, or cannot go on.
-  private static func serve(_ context: ServiceContext, _ environment: FrontendEnvironment)
-    throws(Errno) -> Frontend
-  {
+  /// - Parameter stored: what the process before has left.
+  private static func serve(
+    _ context: ServiceContext, _ environment: FrontendEnvironment, _ stored: consuming OwnedFD?
+  ) throws(Errno) -> Frontend {
     let loop = try EventLoop<Frontend>()
     let frontend = try Frontend(environment, loop: loop)
     while let inherited = context.sockets.takeNext() {
       let name = inherited.name
       try frontend.add(listener: name, inherited.take())
     }
+    if let stored { frontend.adopt(stored) }
     try frontend.start()
     try loop.run(frontend)
     return frontend

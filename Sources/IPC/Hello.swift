@@ -34,7 +34,7 @@ public struct Edge: Hashable, Sendable, CustomStringConvertible {
   public let version: UInt16
 
   public static let frontendToLogWriter = Edge(from: .frontend, to: .logwriter, version: 2)
-  public static let frontendToFetcher = Edge(from: .frontend, to: .fetcher, version: 1)
+  public static let frontendToFetcher = Edge(from: .frontend, to: .fetcher, version: 2)
   public static let frontendToCoordinator = Edge(from: .frontend, to: .coordinator, version: 4)
   public static let frontendToCodec = Edge(from: .frontend, to: .codec, version: 1)
   public static let fetcherToLogWriter = Edge(from: .fetcher, to: .logwriter, version: 2)

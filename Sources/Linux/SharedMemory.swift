@@ -39,6 +39,9 @@ public enum MemoryFile {
     return file
   }
 
+  /// A new memfd without contents: write to it, then `seal` it before it leaves.
+  public static func empty(name: String) throws(Errno) -> OwnedFD { try create(name) }
+
   /// A memfd that holds `contents` and can never change.
   public static func sealed(name: String, contents: [UInt8]) throws(Errno) -> OwnedFD {
     let file = try create(name)

@@ -97,6 +97,19 @@ public enum TCPSocket {
     }
   }
 
+  /// The address at the other end (getpeername(2)); nil for a socket that is no TCP connection, or
+  /// whose peer has gone.
+  public static func peerAddress(_ fd: borrowing OwnedFD) -> SocketAddress? {
+    let number = fd.rawValue
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    return withUnsafeMutableBytes(of: &storage) { raw in
+      let address = raw.assumingMemoryBound(to: sockaddr.self).baseAddress
+      guard getpeername(number, address, &length) == 0 else { return nil }
+      return SocketAddress(address)
+    }
+  }
+
   /// TCP_NODELAY: responses are whole messages, there is nothing to wait for.
   public static func setNoDelay(_ fd: borrowing OwnedFD) throws(Errno) {
     try setOption(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)

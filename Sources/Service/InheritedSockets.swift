@@ -1,5 +1,6 @@
 // Sockets passed by systemd or `sluice up` (sd_listen_fds(3)): descriptors from 3 on, counted by
-// LISTEN_FDS, meant for the process LISTEN_PID, named by LISTEN_FDNAMES.
+// LISTEN_FDS, meant for the process LISTEN_PID, named by LISTEN_FDNAMES. Among them is what the
+// process before left in the supervisor's store (`DescriptorStore`).
 
 import CSystemd
 import Glibc
@@ -40,6 +41,13 @@ public final class InheritedSockets {
         "no socket named '\(name)' was passed in (LISTEN_FDNAMES has: \(others.isEmpty ? "none" : others)); \(Self.remedy)"
       )
     }
+    return OwnedFD(taking: numbers.remove(at: index).number)
+  }
+
+  /// Takes one that the process before left in the supervisor's store under `name`, if there is one
+  /// (left).
+  public func takeStored(_ name: String) -> OwnedFD? {
+    guard let index = numbers.firstIndex(where: { $0.name == name }) else { return nil }
     return OwnedFD(taking: numbers.remove(at: index).number)
   }
 

@@ -79,6 +79,9 @@ final class TestConnection {
     return !isLent
   }
 
+  /// Another process has it now, which has lent it to nobody.
+  func changeHands() { isLent = false }
+
   /// Exactly `count` bytes of what the fetcher wrote.
   func read(_ count: Int) throws -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
@@ -229,6 +232,22 @@ final class Family: @unchecked Sendable {
     guard report.ready.wait(timeout: .now() + 20) == .success else {
       throw TestFailure("never ready")
     }
+  }
+
+  /// The frontend dies and another one takes its place.
+  func replaceFrontend() throws {
+    frontend = FrontendEnd(
+      Channel(
+        try Greeting.connect(
+          path: directory.path + "/fetcher-1.sock", edge: .frontendToFetcher, instance: 1)))
+  }
+
+  /// Waits for sockets that the fetcher gives back.
+  func nextReturned() throws -> ReturnedSocket {
+    guard case .returned(let socket) = try frontend.next() else {
+      throw TestFailure("not returned")
+    }
+    return socket
   }
 
   func publish(_ topics: [TopicImage], snapshot: Bool = true, removed: [UUID128] = []) throws {

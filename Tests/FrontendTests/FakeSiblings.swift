@@ -106,6 +106,9 @@ final class FakeLogWriter {
     if answersAtOnce { try answer(entries.count - answered) }
   }
 
+  /// The frontend is gone, and with it whoever waited for answers.
+  func forgetUnanswered() { entries.removeSubrange(answered...) }
+
   /// Answers the oldest open entries.
   func answer(_ count: Int) throws {
     guard count > 0, let channel = listener.channel else { return }
@@ -222,6 +225,8 @@ final class FakeFetcher {
   let listener: FakeListener<FetcherToFrontend, FrontendToFetcher>
   private(set) var fetches: [LentFetch] = []
   private(set) var forgotten: [UInt64] = []
+  /// The frontend wants its sockets back.
+  var wasAskedBack = false
   private var sockets: [UInt64: Int32] = [:]
 
   init(_ directory: String, _ instance: UInt32) throws {
@@ -241,6 +246,7 @@ final class FakeFetcher {
       case .forget(let connection):
         forgotten.append(connection)
         if let socket = sockets.removeValue(forKey: connection) { close(socket) }
+      case .giveBack: wasAskedBack = true
       }
     }
   }

@@ -1,4 +1,5 @@
 // The right to write to a socket, in every state in which a fetcher can die.
+import IPC
 import Testing
 
 @testable import Frontend
@@ -14,7 +15,7 @@ import Testing
     case resume(Int)
   }
 
-  /// What happens, and after it: is the socket lent?
+  /// What happens, and after it: are fetches open?
   private static let stories: [(String, [Step], Bool)] = [
     ("died before anything", [.assign(0), .lost(0, .nothing)], false),
     ("died idle after its own writes", [.wrote(10), .assign(0), .lost(10, .nothing)], false),
@@ -80,7 +81,26 @@ import Testing
           frames.map(\.carriesSocket) == [true] + frames.dropFirst().map { _ in false }, "\(name)")
       }
     }
-    #expect(lending.isLent == isLent, "\(name)")
+    #expect((lending.isLent || lending.isStranded) == isLent, "\(name)")
+  }
+
+  @Test func aSocketThatIsGivenBack() {
+    var lending = Lending(accountedBytes: 5, preferredInstance: 2)
+    func returned(_ unanswered: UInt32, sent: UInt64 = 0, rest: [UInt8] = []) -> Int? {
+      lending.returned(
+        ReturnedSocket(connection: 1, unanswered: unanswered, sent: sent, rest: rest))
+    }
+    #expect(returned(0) == nil, "it was not lent")
+    lending.assign(0)
+    for _ in 0..<3 { _ = lending.begin([1, 2, 3]) }
+    #expect(returned(2) == nil && returned(3, rest: [1]) == nil, "another number")
+    #expect(lending.isLent)
+    #expect(returned(2, sent: 10, rest: [1]) == 3)
+    #expect(!lending.isLent && lending.frames.count == 2 && lending.accountedBytes == 15)
+    lending.assign(1)
+    #expect(lending.resume().count == 2)
+    #expect(returned(2) == 0)
+    #expect(lending.accountedBytes == 15)
   }
 
   @Test func theSocketGoesAlongOnce() {

@@ -147,14 +147,16 @@ final class TestClient {
 /// A frontend with its siblings.
 final class Harness {
   let directory: String
-  let loop: EventLoop<Frontend>
-  let frontend: Frontend
+  private(set) var loop: EventLoop<Frontend>
+  private(set) var frontend: Frontend
+  let store = FakeStore()
   let logwriter: FakeLogWriter
   let coordinator: FakeCoordinator
   var fetchers: [FakeFetcher] = []
   var codecs: [FakeCodec] = []
   var clients: [TestClient] = []
   let address: SocketAddress
+  private let listeningSocket: OwnedFD
   let status = Box("")
 
   final class Box<Value> {
@@ -171,22 +173,15 @@ final class Harness {
     logwriter = try FakeLogWriter(directory)
     coordinator = try FakeCoordinator(directory)
     for number in 0..<count { fetchers.append(try FakeFetcher(directory, UInt32(number + 1))) }
-    let status = status
+    let any = SocketAddress(host: "127.0.0.1", port: 0, isIPv6: false)
+    let listening = try TCPSocket.listen(any, backlog: 64)
+    guard let bound = try TCPSocket.localAddress(listening) else { throw TestFailure("no address") }
+    address = bound
+    listeningSocket = listening
     loop = try EventLoop<Frontend>()
     frontend = try Frontend(
-      FrontendEnvironment(
-        instance: 1, runtimeDirectory: directory,
-        log: .standardError(processName: "frontend-test", level: .critical), limits: limits,
-        statistics: { counters in
-          ProcessStatistics(
-            role: .frontend, instance: 1, pid: 1, startedMs: 1, residentBytes: 1,
-            cpuMicroseconds: 1, counters: counters)
-        }, ready: { status.value = $0 }, stopping: {}, reload: { _ in }), loop: loop)
-    let any = SocketAddress(host: "127.0.0.1", port: 0, isIPv6: false)
-    let socket = try TCPSocket.listen(any, backlog: 64)
-    guard let bound = try TCPSocket.localAddress(socket) else { throw TestFailure("no address") }
-    address = bound
-    try frontend.add(listener: "PLAINTEXT", socket)
+      Self.environment(directory, limits, status, store), loop: loop)
+    try frontend.add(listener: "PLAINTEXT", try listeningSocket.duplicate())
     try frontend.start()
     if serves {
       try until("it serves") { self.status.value != "" }
@@ -195,6 +190,38 @@ final class Harness {
   }
 
   deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+  private static func environment(
+    _ directory: String, _ limits: FrontendLimits, _ status: Box<String>, _ store: FakeStore
+  ) -> FrontendEnvironment {
+    FrontendEnvironment(
+      instance: 1, runtimeDirectory: directory,
+      log: .standardError(processName: "frontend-test", level: .critical), limits: limits,
+      statistics: { counters in
+        ProcessStatistics(
+          role: .frontend, instance: 1, pid: 1, startedMs: 1, residentBytes: 1,
+          cpuMicroseconds: 1, counters: counters)
+      }, ready: { status.value = $0 }, stopping: {}, reload: { _ in }, store: store.store)
+  }
+
+  /// Has the frontend stop with a hand-over, and another one take its place.
+  /// - Parameter stopped: between the two.
+  func restart(
+    limits: FrontendLimits = Harness.limits(), listener: String = "PLAINTEXT",
+    stopped: () throws -> Void = {}
+  ) throws {
+    if frontend.handOver == nil { frontend.stopRequested() }
+    try until("everything is in the parcel") { self.frontend.handOver?.phase == .done }
+    loop = try EventLoop<Frontend>()
+    status.value = ""
+    frontend = try Frontend(Self.environment(directory, limits, status, store), loop: loop)
+    try stopped()
+    try frontend.add(listener: listener, try listeningSocket.duplicate())
+    if let stored = store.take() { frontend.adopt(stored) }
+    try frontend.start()
+    try until("it serves") { self.status.value != "" }
+    try until("fetchers") { self.fetchers.allSatisfy { $0.isConnected } }
+  }
 
   static func limits() -> FrontendLimits {
     var limits = FrontendLimits()

@@ -90,10 +90,12 @@ enum Samples {
     ]),
   ]
   static let frontendToFetcher: [FrontendToFetcher] = [
-    .fetch(fetch(socket: true)), .fetch(fetch(socket: false)), .forget(connection: 9),
+    .fetch(fetch(socket: true)), .fetch(fetch(socket: false)), .forget(connection: 9), .giveBack,
   ]
   static let fetcherToFrontend: [FetcherToFrontend] = [
     .served(connection: 1, bytes: 1 << 40), .refused(connection: 2, reason: "why"), .draining,
+    .returned(ReturnedSocket(connection: 3, unanswered: 4)),
+    .returned(ReturnedSocket(connection: 3, unanswered: 0, sent: 1 << 40, rest: [5, 6])),
   ]
   static let frontendToCoordinator: [FrontendToCoordinator] = [
     .request(request), .statistics([statistics, statistics]), .statistics([]),

@@ -60,6 +60,45 @@ struct Outgoing {
     }
   }
 
+  /// Bytes that are not in the socket.
+  var unsentCount: Int {
+    bytes.count - position - sentOfPiece
+      + pieces[nextPiece...].reduce(0) { $0 + $1.count }
+  }
+
+  /// Takes the bytes that are not in the socket, for someone else to send.
+  /// - Returns: nil when a segment is shorter than it was.
+  mutating func takeRest(from socket: borrowing OwnedFD) throws(Errno) -> [UInt8]? {
+    var rest: [UInt8] = []
+    rest.reserveCapacity(unsentCount)
+    while position < bytes.count || nextPiece < pieces.count {
+      let limit = nextPiece < gaps.count ? gaps[nextPiece].position : bytes.count
+      rest.append(contentsOf: bytes[position..<limit])
+      position = limit
+      guard nextPiece < pieces.count else { break }
+      let piece = pieces[nextPiece]
+      let count = piece.count - sentOfPiece
+      var read = [UInt8](repeating: 0, count: count)
+      let got = try Self.read(piece.log, at: piece.position + Int64(sentOfPiece), into: &read)
+      guard got == count else { return nil }
+      rest.append(contentsOf: read)
+      nextPiece += 1
+      sentOfPiece = 0
+    }
+    if isCorked { try TCPSocket.setCork(socket, false) }
+    isCorked = false
+    return rest
+  }
+
+  private static func read(_ log: SharedDescriptor, at offset: Int64, into bytes: inout [UInt8])
+    throws(Errno) -> Int
+  {
+    let result = bytes.withUnsafeMutableBytes { raw in
+      Result { () throws(Errno) in try File.read(log.file, into: raw, at: offset) }
+    }
+    return try result.get()
+  }
+
   private mutating func sendBytes(to socket: borrowing OwnedFD, upTo limit: Int) throws(Errno)
     -> Transfer
   {

@@ -68,6 +68,7 @@ extension FetcherProcess {
       if client.fetch == nil { serve(client) }
     case .forget(let connection):
       if let place = peer.clients[connection], let client = clients[Int(place)] { forget(client) }
+    case .giveBack: giveBack(peer)
     }
   }
 

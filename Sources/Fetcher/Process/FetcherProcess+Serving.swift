@@ -20,6 +20,7 @@ extension FetcherProcess {
       } else if let fetch = client.fetch {
         guard answer(client, fetch) else { return }
       } else {
+        if let peer = frontends[client.frontend], peer.isLeaving { return giveBack(client, peer) }
         guard let frame = client.waiting.popFirst(), begin(client, frame) else { return }
       }
     }

@@ -16,6 +16,9 @@ final class Connection {
   var watch: Watch?
   var interest: Readiness = .readable
 
+  /// Bytes of the client that the process before had received, to be taken before those in the
+  /// socket.
+  var inherited = InheritedBytes()
   var buffer = ReceiveBuffer()
   var outgoing = Outgoing()
   var turn = Turn()
@@ -59,7 +62,7 @@ final class Connection {
   ) {
     self.number = number
     self.socket = socket
-    self.peer = peer?.description ?? "unknown"
+    self.peer = peer?.description ?? Self.unknownPeer
     peerHost = peer?.host ?? "unknown"
     self.listener = listener
     lastActivityNs = nowNs
@@ -67,6 +70,9 @@ final class Connection {
 
   /// Bytes of a client's name that are kept.
   static let clientIdMax = 128
+
+  /// Stands for a peer's address where the kernel has none.
+  static let unknownPeer = "unknown"
 
   static func slot(of number: UInt64) -> Int { Int(UInt32(truncatingIfNeeded: number)) }
 

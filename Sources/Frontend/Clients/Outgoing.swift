@@ -36,6 +36,12 @@ struct Outgoing {
     return taken
   }
 
+  /// Lets more wait, behind what waits already.
+  mutating func append(_ more: [UInt8]) { bytes.append(contentsOf: more) }
+
+  /// What the socket has not taken.
+  var unsent: [UInt8] { Array(bytes[sent...]) }
+
   /// Sends what waits as far as the socket takes it.
   mutating func flush(to socket: borrowing OwnedFD) throws(Errno) -> Int {
     if isEmpty { return 0 }

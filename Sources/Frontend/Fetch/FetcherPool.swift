@@ -63,9 +63,14 @@ struct FetcherPool {
     return opened
   }
 
-  /// The fetcher for one more connection: the one with the fewest.
-  func choose() -> Int? {
-    fetchers.indices.filter { fetchers[$0].isUsable }
+  /// The fetcher for one more connection: the preferred one, else the one with the fewest.
+  func choose(preferring instance: UInt32 = 0) -> Int? {
+    if instance > 0,
+      let preferred = fetchers.firstIndex(where: { $0.instance == instance && $0.isUsable })
+    {
+      return preferred
+    }
+    return fetchers.indices.filter { fetchers[$0].isUsable }
       .min { fetchers[$0].connectionCount < fetchers[$1].connectionCount }
   }
 }

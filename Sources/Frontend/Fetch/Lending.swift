@@ -3,9 +3,10 @@
 //
 // All bytes that ever went into the socket are accounted: the frontend's own and those that
 // `served` reported. When a fetcher dies, the kernel's count of written bytes tells whether the
-// open responses had been begun.
+// open responses had been begun. A fetcher that gives a socket back says it itself.
 
 import DequeModule
+import IPC
 
 struct Lending {
   /// The fetcher that serves this connection; it keeps the socket and the sessions.
@@ -19,10 +20,14 @@ struct Lending {
   /// Bytes that are known to have gone into the socket.
   private(set) var accountedBytes: UInt64 = 0
 
-  /// Nobody else may write to the socket.
-  var isLent: Bool { !frames.isEmpty }
+  /// Instance of the fetcher that may know sessions of this client, 0 when there is none: the first
+  /// choice for its next fetch.
+  var preferredInstance: UInt32 = 0
 
-  /// Fetches that no fetcher has: their fetcher died and there was no other one.
+  /// Nobody else may write to the socket.
+  var isLent: Bool { fetcher != nil && !frames.isEmpty }
+
+  /// Fetches that no fetcher has: their fetcher died and there was no other one, or gave them back.
   var isStranded: Bool { fetcher == nil && !frames.isEmpty }
 
   /// The frontend itself has written.
@@ -55,6 +60,27 @@ struct Lending {
     accountedBytes += bytes
     losses = 0
     return frame.count
+  }
+
+  /// The fetcher has given the socket back and writes no more.
+  ///   If it has begun a response to the oldest fetch, the rest of that is ours to send.
+  /// - Returns: the bytes of that fetch's frame, 0 if none was begun; nil when the fetcher is confused.
+  mutating func returned(_ socket: ReturnedSocket) -> Int? {
+    let isBegun = socket.sent > 0 || !socket.rest.isEmpty
+    guard fetcher != nil, frames.count == Int(socket.unanswered) + (isBegun ? 1 : 0) else {
+      return nil
+    }
+    fetcher = nil
+    hasSocket = false
+    guard isBegun, let frame = frames.popFirst() else { return 0 }
+    accountedBytes += socket.sent
+    return frame.count
+  }
+
+  /// Goes on with the bytes of a connection that came from another process.
+  init(accountedBytes: UInt64 = 0, preferredInstance: UInt32 = 0) {
+    self.accountedBytes = accountedBytes
+    self.preferredInstance = preferredInstance
   }
 
   enum AfterLoss: Equatable {

@@ -36,6 +36,9 @@ struct AppendQueue {
 
   var isIdle: Bool { gathered.isEmpty && firstSent < 0 && held.isEmpty }
 
+  /// Entries that the logwriter has, or is about to get.
+  var underWay: [PendingNumber] { gathered.map { PendingNumber($0.cookie) } + inFlight }
+
   /// Something is to be sent, or held entries are to be looked at.
   var hasWork: Bool { !gathered.isEmpty || (heldChanged && state == .recovering) }
 

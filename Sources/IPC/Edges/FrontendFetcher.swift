@@ -3,6 +3,11 @@
 // With `fetch` the frontend lends the fetcher the right to write to the client's socket, until every
 // fetch of that connection has been answered by `served`. Meanwhile the frontend writes nothing
 // there. The frontend stays the owner: it alone closes the connection.
+//
+// A frontend that is about to make way for the process after it asks for all sockets with `giveBack`
+// and sends no fetch after that. The fetcher answers every connection with open fetches: with `served`
+// for what it has finished, then with one `returned`. After that it writes nothing there, and keeps
+// the connections' sessions for whoever fetches with them next.
 
 import Model
 
@@ -11,6 +16,8 @@ public enum FrontendToFetcher: Message {
   case fetch(LentFetch)
   /// The connection is gone: forget its socket, its parked requests and its sessions.
   case forget(connection: UInt64)
+  /// Everything that was lent is wanted back, answered or not.
+  case giveBack
 }
 
 public enum FetcherToFrontend: Message {
@@ -21,6 +28,29 @@ public enum FetcherToFrontend: Message {
   case refused(connection: UInt64, reason: String)
   /// This fetcher is about to stop: what it has is answered, nothing new is begun.
   case draining
+  /// The answer to `giveBack` for a connection with open fetches.
+  case returned(ReturnedSocket)
+}
+
+/// A socket that was lent and is given back with fetches open.
+public struct ReturnedSocket: Equatable, Sendable {
+  public var connection: UInt64
+  /// Fetches, the newest ones, that were not begun.
+  public var unanswered: UInt32
+  /// Of the response to the oldest fetch: bytes that are in the socket, and the bytes that have to
+  /// follow them. Both are 0 when no response was begun.
+  public var sent: UInt64
+  public var rest: [UInt8]
+
+  /// The most bytes that have to follow.
+  public static let restMax = ChannelLimits.bodyMax - 4096
+
+  public init(connection: UInt64, unanswered: UInt32, sent: UInt64 = 0, rest: [UInt8] = []) {
+    self.connection = connection
+    self.unanswered = unanswered
+    self.sent = sent
+    self.rest = rest
+  }
 }
 
 /// One Fetch request on its way.
@@ -47,6 +77,7 @@ extension FrontendToFetcher {
     switch self {
     case .fetch: 1
     case .forget: 2
+    case .giveBack: 3
     }
   }
 
@@ -62,6 +93,7 @@ extension FrontendToFetcher {
       writer.put(fetch.peer)
       writer.put(bytes: fetch.frame)
     case .forget(let connection): writer.put(connection)
+    case .giveBack: break
     }
   }
 
@@ -73,6 +105,7 @@ extension FrontendToFetcher {
           connection: try reader.integer(), carriesSocket: try reader.bool(),
           peer: try reader.string(), frame: try reader.byteString()))
     case 2: self = .forget(connection: try reader.integer())
+    case 3: self = .giveBack
     default: throw MessageError("frontend→fetcher has no message \(kind)")
     }
   }
@@ -84,6 +117,7 @@ extension FetcherToFrontend {
     case .served: 1
     case .refused: 2
     case .draining: 3
+    case .returned: 4
     }
   }
 
@@ -98,6 +132,11 @@ extension FetcherToFrontend {
       writer.put(connection)
       writer.put(reason)
     case .draining: break
+    case .returned(let socket):
+      writer.put(socket.connection)
+      writer.put(socket.unanswered)
+      writer.put(socket.sent)
+      writer.put(bytes: socket.rest)
     }
   }
 
@@ -106,6 +145,11 @@ extension FetcherToFrontend {
     case 1: self = .served(connection: try reader.integer(), bytes: try reader.integer())
     case 2: self = .refused(connection: try reader.integer(), reason: try reader.string())
     case 3: self = .draining
+    case 4:
+      self = .returned(
+        ReturnedSocket(
+          connection: try reader.integer(), unanswered: try reader.integer(),
+          sent: try reader.integer(), rest: try reader.byteString()))
     default: throw MessageError("fetcher→frontend has no message \(kind)")
     }
   }
