@@ -126,6 +126,7 @@ extension Frontend {
     fetchers[index].connectionCount -= 1
     if frameBytes > 0 {
       counters.bytesOut += socket.sent
+      connection.bytesOut += socket.sent
       connection.turn.fetches -= 1
       connection.turn.fetchBytes -= frameBytes
       connection.outgoing.append(socket.rest)
