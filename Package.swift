@@ -123,7 +123,10 @@ let package = Package(
     tests("IPCTests", ["IPC", "Linux", "Model"]),
     tests("ServiceTests", ["Service", "Configuration", "IPC", "Linux", "Model", logging]),
     tests(
-      "FrontendTests", ["Frontend", "KafkaProtocol", "Records", "IPC", "Linux", "Model", "Service"]),
+      "FrontendTests",
+      [
+        "Frontend", "KafkaProtocol", "Records", "IPC", "Linux", "Model", "Configuration", "Service",
+      ]),
     tests(
       "LogWriterTests", ["LogWriter", "Storage", "Records", "IPC", "Linux", "Model", "Service"]),
     tests(

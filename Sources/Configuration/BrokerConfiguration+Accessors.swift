@@ -45,6 +45,8 @@ extension BrokerConfiguration {
     Self.unlessNegative(int("socket.receive.buffer.bytes"))
   }
   public var socketRequestMaxBytes: Int { int("socket.request.max.bytes") }
+  /// nil leaves it to the memory of the machine.
+  public var queuedMaxRequestBytes: Int? { Self.unlessNegative(int("queued.max.request.bytes")) }
   public var socketListenBacklogSize: Int { int("socket.listen.backlog.size") }
   public var maxConnections: Int { int("max.connections") }
   public var maxConnectionsPerIp: Int { int("max.connections.per.ip") }

@@ -78,6 +78,9 @@ public struct BrokerConfiguration: Sendable {
     try require("group.min.session.timeout.ms", notAbove: "group.max.session.timeout.ms")
     try require(
       "log.cleaner.min.compaction.lag.ms", notAbove: "log.cleaner.max.compaction.lag.ms")
+    if let queued = values.integer("queued.max.request.bytes"), queued >= 0 {
+      try require("socket.request.max.bytes", notAbove: "queued.max.request.bytes")
+    }
     if values.integer("max.connections.per.ip") == 0,
       values.string("max.connections.per.ip.overrides") == ""
     {

@@ -64,8 +64,9 @@ extension BrokerKeys {
       "queued.max.requests", 500, .atLeast(1), .readOnly, .accepted(.otherDesign),
       "How many requests may wait; here a full slab stops the reading of sockets."),
     .long(
-      "queued.max.request.bytes", -1, .any, .readOnly, .accepted(.otherDesign),
-      "How many bytes of requests may wait; here a full slab stops the reading of sockets."),
+      "queued.max.request.bytes", -1, .any, .readOnly, .used,
+      "How many bytes of requests a frontend holds at once, rounded down to a power of two; over it, "
+        + "sockets are not read. Negative: 256 MiB, or a quarter of the machine's memory if less."),
     .int(
       "fetch.max.bytes", 57_671_680, .atLeast(1_024), .readOnly, .used,
       "The most bytes of records in one fetch response."),

@@ -13,6 +13,7 @@ enum Main {
   static func main() {
     ServiceMain.run(.coordinator) { context throws(ServiceFailure) in
       let configuration = context.configuration
+      context.tellCapacity("any number of topics and groups, which need no descriptors")
       let metadata: MetadataLog
       do throws(StoreError) {
         let store = try SQLiteStore(directory: "\(configuration.metadataLogDir)/metadata")

@@ -8,6 +8,7 @@ enum Main {
   static func main() {
     ServiceMain.run(.fetcher) { context throws(ServiceFailure) in
       context.notifyStatus("waiting for the logwriter and the coordinator")
+      context.tellCapacity(FetcherSettings(context).capacity)
       try FetcherProcess(context).run()
     }
   }

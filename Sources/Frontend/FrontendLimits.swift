@@ -2,10 +2,11 @@
 
 import Configuration
 import IPC
+import Linux
 import Service
 
 struct FrontendLimits {
-  /// `socket.request.max.bytes`.
+  /// `socket.request.max.bytes`, or less if the slab is smaller and nobody has set it.
   var requestMaxBytes = 100 << 20
   /// `max.connections`, or fewer if there are not enough descriptors.
   var connectionsMax = 10_000
@@ -23,14 +24,19 @@ struct FrontendLimits {
 
   /// Descriptors for everything but clients: siblings, files, sockets on their way to fetchers.
   static let descriptorReserve = 1280
-  static let slabBytesMin = 256 << 20
+  /// Of the slab, unless requests are larger, the memory is small, or the configuration says so.
+  static let slabBytesUsual = 256 << 20
+  static let slabBytesMin = 8 << 20
   /// A sibling's answer is waited for this long after its process was lost, ms.
   static let siblingWaitMs: Int64 = 30_000
 
   init() {}
 
-  init(_ configuration: BrokerConfiguration, descriptorsMax: Int) throws(ServiceFailure) {
-    requestMaxBytes = configuration.socketRequestMaxBytes
+  /// - Parameter memoryBytes: what the machine has.
+  init(
+    _ configuration: BrokerConfiguration, descriptorsMax: Int,
+    memoryBytes: Int = CurrentProcess.machineMemoryBytes
+  ) throws(ServiceFailure) {
     let reserve = min(Self.descriptorReserve, descriptorsMax / 4)
     connectionsMax = min(configuration.maxConnections, descriptorsMax - reserve)
     opening.requestMaxBytes = requestMaxBytes
@@ -43,10 +49,36 @@ struct FrontendLimits {
     if configuration.setValue(of: "socket.receive.buffer.bytes") != nil {
       receiveBufferBytes = configuration.socketReceiveBufferBytes.map { Int32(clamping: $0) }
     }
-    slabBytes = Self.slabBytesMin
-    while slabBytes < 2 * requestMaxBytes, slabBytes < SlabView.sizeMax { slabBytes *= 2 }
-    guard requestMaxBytes + ReceiveBuffer.prefixSize <= slabBytes else {
-      throw .configuration("socket.request.max.bytes is at most \(SlabView.sizeMax - 4) here")
+    slabBytes = Self.slabBytes(configuration, memoryBytes: memoryBytes)
+    requestMaxBytes = min(
+      configuration.socketRequestMaxBytes, slabBytes - ReceiveBuffer.prefixSize)
+    guard let wanted = configuration.setValue(of: "socket.request.max.bytes"),
+      requestMaxBytes < configuration.socketRequestMaxBytes
+    else { return }
+    throw .configuration(
+      "\(wanted.source): socket.request.max.bytes=\(wanted.text): Value must be no more than "
+        + "\(requestMaxBytes): a frontend has \(slabBytes >> 20) MiB for requests "
+        + "(queued.max.request.bytes, or a quarter of the machine's memory)")
+  }
+
+  private static func slabBytes(_ configuration: BrokerConfiguration, memoryBytes: Int) -> Int {
+    if let queued = configuration.queuedMaxRequestBytes {
+      return powerOfTwo(notAbove: min(max(queued, slabBytesMin), SlabView.sizeMax))
     }
+    var wanted = slabBytesUsual
+    while wanted < 2 * configuration.socketRequestMaxBytes, wanted < SlabView.sizeMax {
+      wanted *= 2
+    }
+    return powerOfTwo(notAbove: min(wanted, max(memoryBytes / 4, slabBytesMin)))
+  }
+
+  private static func powerOfTwo(notAbove number: Int) -> Int {
+    1 << (Int.bitWidth - 1 - number.leadingZeroBitCount)
+  }
+
+  /// What a frontend tells of itself at its start.
+  var capacity: String {
+    "\(connectionsMax) connections, and \(slabBytes >> 20) MiB of requests at once, each of at "
+      + "most \(requestMaxBytes) bytes"
   }
 }

@@ -16,6 +16,7 @@ enum Main {
       let apply = { (frontend: Frontend, next: BrokerConfiguration) throws(ServiceFailure) in
         frontend.apply(try FrontendLimits(next, descriptorsMax: context.descriptorsMax))
       }
+      context.tellCapacity(limits.capacity)
       let environment = FrontendEnvironment(
         instance: context.instance, runtimeDirectory: context.runtimeDirectory, log: context.log,
         limits: limits, upkeep: context.upkeep, statistics: { context.statistics($0) },

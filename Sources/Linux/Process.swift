@@ -90,6 +90,12 @@ public enum CurrentProcess {
     Int(clamping: clinux_raise_descriptor_limit())
   }
 
+  /// Memory of the machine, in bytes (sysconf(3)).
+  public static var machineMemoryBytes: Int {
+    let pages = sysconf(Int32(_SC_PHYS_PAGES))
+    return pages > 0 ? pages * sysconf(Int32(_SC_PAGESIZE)) : .max
+  }
+
   /// Resident memory in bytes (the second field of /proc/self/statm), 0 when /proc is hidden.
   public static func residentBytes() -> UInt64 {
     guard let text = try? File.contents("/proc/self/statm", limit: 4096) else { return 0 }

@@ -62,7 +62,7 @@ final class LogStore {
     } catch { throw ServiceFailure(error) }
     // The rest of the descriptors is for peers and hand-overs.
     environment = LogEnvironment(
-      openSegmentsMax: min(max(descriptorsMax / 4, 16), 4096), device: device, executor: executor)
+      openSegmentsMax: Self.openSegmentsMax(descriptorsMax), device: device, executor: executor)
     var clusterId: String?
     for path in configuration.logDirs {
       do throws(StorageError) {
@@ -78,6 +78,11 @@ final class LogStore {
 
   /// Readable when syncs are done: call `environment.finishSyncs` then.
   var syncDescriptor: Int32 { executor.descriptor }
+
+  /// Active segments that are open at once.
+  static func openSegmentsMax(_ descriptorsMax: Int) -> Int {
+    min(max(descriptorsMax / 4, 16), 4096)
+  }
 
   var partitionCount: Int { slotByPartition.count }
   /// The cluster that the log belongs to, as `meta.properties` says.

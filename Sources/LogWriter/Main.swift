@@ -8,6 +8,9 @@ enum Main {
   static func main() {
     ServiceMain.run(.logwriter) { context throws(ServiceFailure) in
       let socket = try context.sockets.take("logwriter")
+      context.tellCapacity(
+        "any number of partitions, \(LogStore.openSegmentsMax(context.descriptorsMax)) of them with "
+          + "open files")
       let store = try LogStore(
         configuration: context.configuration, descriptorsMax: context.descriptorsMax,
         log: context.log)

@@ -157,6 +157,11 @@ import Testing
         + "group.max.session.timeout.ms (8)"
     ),
     (
+      "queued.max.request.bytes=8\nsocket.request.max.bytes=9",
+      "2: socket.request.max.bytes=9: socket.request.max.bytes (9) is above "
+        + "queued.max.request.bytes (8)"
+    ),
+    (
       "authorizer.class.name=org.example.A",
       "1: authorizer.class.name=org.example.A: access control is not served yet, the broker "
         + "would be open to everyone; leave it out, or set it to ''"
