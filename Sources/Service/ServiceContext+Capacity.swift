@@ -6,8 +6,6 @@ import Logging
 extension ServiceContext {
   /// - Parameter capacity: such as `750 connections`.
   public func tellCapacity(_ capacity: String) {
-    log.info(
-      "can serve \(capacity), with LimitNOFILE=\(descriptorsMax)",
-      metadata: ["descriptorsMax": "\(descriptorsMax)"])
+    log.info("can serve \(capacity)", metadata: ["limitNofile": "\(descriptorsMax)"])
   }
 }

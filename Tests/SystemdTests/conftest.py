@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from harness.box import Box, why_not
+from harness.box import DEPENDENCIES, DRIVERS, Box, why_not
+from harness.load import Load
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -87,3 +88,44 @@ def drop_in(box):
         box.systemctl("daemon-reload")
 
 
+
+
+@pytest.fixture
+def load(box):
+    """Starts real clients; what a test has not finished is killed."""
+    started = []
+
+    def start(topic, connections=0):
+        started.append(Load(box, topic, connections))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+
+
+@pytest.fixture(scope="session")
+def machine_library():
+    """drivers/machine.c, built."""
+    source, library = DRIVERS / "machine.c", DEPENDENCIES / "programs/machine.so"
+    if not library.exists() or library.stat().st_mtime < source.stat().st_mtime:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", source,
+                        "-o", library, "-ldl"], check=True)
+    return library
+
+
+@pytest.fixture
+def other_machine(box, drop_in, machine_library):
+    """Gives every process of Sluice another clock or less memory; see drivers/machine.c."""
+    library = box.host_path("/usr/lib/sluice-machine.so")
+
+    def change(**environment):
+        shutil.copy(machine_library, library)
+        words = " ".join(f"{name}={value}" for name, value in environment.items())
+        drop_in("sluice-.service",
+                f"[Service]\nEnvironment=LD_PRELOAD=/usr/lib/sluice-machine.so {words}\n",
+                name="machine.conf")
+
+    yield change
+    library.unlink(missing_ok=True)

@@ -13,6 +13,11 @@ import tempfile
 import time
 
 ENTER = pathlib.Path(__file__).with_name("enter.sh")
+TESTS = pathlib.Path(__file__).resolve().parents[2]
+DRIVERS = TESTS / "SystemdTests/drivers"
+CLIENT_TESTS = TESTS / "ClientTests"
+DEPENDENCIES = TESTS.parent / ".deps"
+PYTHON = DEPENDENCIES / "newest/bin/python"
 SYSTEMD = "/lib/systemd/systemd"
 
 
@@ -134,6 +139,15 @@ class Box:
             raise AssertionError(
                 f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
         return done
+
+    def client(self, driver, *arguments):
+        """A program of drivers/ among this machine's files, but with the network of the box. It
+        speaks through pipes, line by line."""
+        return subprocess.Popen(
+            ["nsenter", "-t", str(self.pid), "-n", str(PYTHON), str(DRIVERS / driver),
+             *map(str, arguments)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+            env={**os.environ, "PYTHONPATH": str(CLIENT_TESTS)})
 
     def host_path(self, path):
         """A path in the box, as this process can open it."""
