@@ -29,7 +29,8 @@ struct Sluice: ParsableCommand {
       """,
     version: "sluice \(Version.text)",
     subcommands: [
-      Up.self, Topics.self, Configs.self, Produce.self, Consume.self, Status.self, Dump.self,
+      Up.self, Topics.self, Configs.self, Produce.self, Consume.self, Status.self, Top.self,
+      Dump.self,
       PropertiesCommand.self,
     ])
 }

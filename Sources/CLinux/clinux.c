@@ -30,6 +30,13 @@ const int clinux_o_directory = O_DIRECTORY;
 
 int clinux_fcntl_int(int fd, int command, int argument) { return fcntl(fd, command, argument); }
 int clinux_ioctl_int(int fd, unsigned long request, int *value) { return ioctl(fd, request, value); }
+int clinux_terminal_size(int fd, int *rows, int *columns) {
+  struct winsize size;
+  if (ioctl(fd, TIOCGWINSZ, &size) < 0) return -1;
+  *rows = size.ws_row;
+  *columns = size.ws_col;
+  return 0;
+}
 int clinux_open(const char *path, int flags, unsigned mode) { return open(path, flags, mode); }
 int clinux_openat(int dirfd, const char *path, int flags, unsigned mode) {
   return openat(dirfd, path, flags, mode);

@@ -112,8 +112,7 @@ extension Frontend {
       serveIfReady()
     case .configureBroker(let dynamic):
       environment.configure(self, dynamic)
-    case .reportStatistics:
-      askCodecs()
+    case .reportStatistics(let busiest): askCodecs(busiest: Int(busiest))
     }
   }
 
@@ -122,8 +121,9 @@ extension Frontend {
   /// How long codecs have to tell of themselves, ms: the coordinator waits a little longer.
   private static var codecReportsMs: Int64 { 500 }
 
-  private func askCodecs() {
+  private func askCodecs(busiest: Int) {
     let open = codecs.open
+    busiestWanted = busiest
     codecReports.begin(open)
     for index in open { codecs[index].link.send(.reportStatistics) }
     if open.isEmpty {
@@ -142,8 +142,20 @@ extension Frontend {
   /// Tells the coordinator of this process and the codecs that have answered.
   func sendStatistics() {
     guard codecReports.isAsking else { return }
-    let own = environment.statistics(counters.list(connections: connections.count))
-    coordinator.send(.statistics([own] + codecReports.take()))
+    coordinator.send(.statistics([statistics(busiestWanted)] + codecReports.take()))
+  }
+
+  private func statistics(_ busiest: Int) -> ProcessStatistics {
+    var statistics = environment.statistics(counters.list(connections: connections.count))
+    guard busiest > 0 else { return statistics }
+    var heaviest = Heaviest<ConnectionWork>(busiest)
+    for connection in connections.all {
+      let bytes = connection.bytesIn &+ connection.bytesOut
+      heaviest.offer(bytes - connection.bytesTold, connection.work)
+      connection.bytesTold = bytes
+    }
+    statistics.connections = heaviest.items
+    return statistics
   }
 
   /// The connection's request is answered, or nobody waits for the answer any more.

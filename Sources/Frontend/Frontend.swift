@@ -73,6 +73,8 @@ final class Frontend: EventHandler {
   var fetchers: FetcherPool
   var codecs: CodecPool
   var codecReports = CodecReports()
+  /// How many of the busiest connections the coordinator wants to hear of.
+  var busiestWanted = 0
   /// Answers of codecs that wait for memory, oldest first.
   var unplaced: Deque<UnplacedAnswer> = []
   var directoryWatch: DirectoryWatch?

@@ -12,6 +12,9 @@ public struct ProcessStatistics: Equatable, Sendable {
   public var cpuMicroseconds: UInt64
   /// Counters of work done, by name, such as `produce_requests`; in the order to show them.
   public var counters: [Counter]
+  /// Empty unless they were asked for.
+  public var topics: [TopicWork]
+  public var connections: [ConnectionWork]
 
   public struct Counter: Equatable, Sendable {
     public var name: String
@@ -31,11 +34,12 @@ public struct ProcessStatistics: Equatable, Sendable {
     }
   }
 
-  static let minimumSize = 1 + 4 + 4 + 8 + 8 + 8 + 4
+  static let minimumSize = 1 + 4 + 4 + 8 + 8 + 8 + 3 * 4
 
   public init(
     role: Role, instance: UInt32, pid: Int32, startedMs: Int64, residentBytes: UInt64,
-    cpuMicroseconds: UInt64, counters: [Counter]
+    cpuMicroseconds: UInt64, counters: [Counter], topics: [TopicWork] = [],
+    connections: [ConnectionWork] = []
   ) {
     self.role = role
     self.instance = instance
@@ -44,6 +48,8 @@ public struct ProcessStatistics: Equatable, Sendable {
     self.residentBytes = residentBytes
     self.cpuMicroseconds = cpuMicroseconds
     self.counters = counters
+    self.topics = topics
+    self.connections = connections
   }
 
   func encode(into writer: inout MessageWriter) {
@@ -58,6 +64,8 @@ public struct ProcessStatistics: Equatable, Sendable {
       writer.put(counter.value)
       writer.put(counter.isLevel)
     }
+    writer.put(list: topics) { topic, writer in topic.encode(into: &writer) }
+    writer.put(list: connections) { connection, writer in connection.encode(into: &writer) }
   }
 
   init(from reader: inout MessageReader) throws(MessageError) {
@@ -72,6 +80,12 @@ public struct ProcessStatistics: Equatable, Sendable {
       counters: try reader.list(minimumSize: 11) { reader throws(MessageError) in
         Counter(
           try reader.string(), try reader.integer(), isLevel: try reader.bool())
+      },
+      topics: try reader.list(minimumSize: TopicWork.minimumSize) {
+        reader throws(MessageError) in try TopicWork(from: &reader)
+      },
+      connections: try reader.list(minimumSize: ConnectionWork.minimumSize) {
+        reader throws(MessageError) in try ConnectionWork(from: &reader)
       })
   }
 }

@@ -89,7 +89,9 @@ struct AppendRound {
         writeRun(start, upTo: index, log, nowMs, frontend, broken, failed)
         let records = UInt64(max(0, log.logEndOffset - endBefore))
         recordsWritten += records
-        store.noteWork(slot, bytes: bytesWritten - bytesBefore, records: records)
+        if records > 0 {
+          store.noteWork(slot, bytes: bytesWritten - bytesBefore, records: records)
+        }
         store.appended(to: slot)
       }
     }

@@ -79,7 +79,8 @@ extension LogWriter {
       try peer.channel.send(maxTimestamp(token, slot, generation))
     case .configureBroker(let dynamic):
       context.configure(dynamic) { [unowned self] configuration in apply(configuration) }
-    case .reportStatistics: try peer.channel.send(.statistics(statistics))
+    case .reportStatistics(let busiest):
+      try peer.channel.send(.statistics(statistics(busiest)))
     }
   }
 

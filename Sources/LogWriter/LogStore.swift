@@ -14,7 +14,7 @@ final class LogStore {
   let environment: LogEnvironment
   private(set) var directories: [LogDirectory] = []
   /// Logs by slot; a free slot holds none.
-  private var logs: [PartitionLog?] = []
+  private(set) var logs: [PartitionLog?] = []
   private var generations: [UInt32] = []
   private var freeSlots: [UInt32] = []
   private var slotByPartition: [TopicPartition: UInt32] = [:]
@@ -37,7 +37,7 @@ final class LogStore {
   /// Appends that the disk refused.
   private(set) var failures: UInt64 = 0
   /// Work by slot, since the slot got its partition.
-  private(set) var work: [SlotWork] = []
+  var work: [SlotWork] = []
   let intervals: FlushIntervals
   private let executor: ThreadedSyncExecutor
   /// Files that are synced at a time, each by a thread of its own: a disk does several at once for
@@ -323,13 +323,6 @@ final class LogStore {
     generations[Int(slot)] = generations[Int(slot)] % 0x7FFF_FFFF + 1
     freeSlots.append(slot)
     markChanged(slot)
-  }
-
-  /// Counts what was appended to a slot's partition.
-  func noteWork(_ slot: UInt32, bytes: UInt64, records: UInt64) {
-    work[Int(slot)].bytes &+= bytes
-    work[Int(slot)].records &+= records
-    work[Int(slot)].appends &+= 1
   }
 
   /// The partition's segments with base offsets in `offsets` are no more.

@@ -304,7 +304,9 @@ final class LogWriter: EventHandler {
   }
 
   /// What this process tells about itself.
-  var statistics: ProcessStatistics { context.statistics(counters) }
+  func statistics(_ busiest: UInt16) -> ProcessStatistics {
+    context.statistics(counters, topics: busiest == 0 ? [] : store.busiestTopics(Int(busiest)))
+  }
 
   private var counters: [ProcessStatistics.Counter] {
     [

@@ -81,8 +81,14 @@ public final class ServiceContext {
   }
 
   /// What this process tells about itself.
-  public func statistics(_ counters: [ProcessStatistics.Counter]) -> ProcessStatistics {
-    Self.statistics(role, instance, startedMs, counters)
+  public func statistics(
+    _ counters: [ProcessStatistics.Counter], topics: [TopicWork] = [],
+    connections: [ConnectionWork] = []
+  ) -> ProcessStatistics {
+    var statistics = Self.statistics(role, instance, startedMs, counters)
+    statistics.topics = topics
+    statistics.connections = connections
+    return statistics
   }
 
   private static func statistics(

@@ -101,8 +101,8 @@ import Testing
       path: process.socketPath, edge: .fetcherToCoordinator, instance: 1)
     let admin = Channel<AdminToCoordinator, CoordinatorToAdmin>(
       try Greeting.connect(path: process.socketPath, edge: .adminToCoordinator, instance: 1))
-    try admin.send(.status)
-    try admin.send(.status)
+    try admin.send(.status(busiest: 0))
+    try admin.send(.status(busiest: 7))
     var answers: [[ProcessStatistics]] = []
     try process.run {
       try admin.receive { message, _ throws(MessageError) in

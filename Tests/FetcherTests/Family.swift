@@ -345,7 +345,7 @@ final class Family: @unchecked Sendable {
   }
 
   func counter(_ name: String) throws -> UInt64 {
-    try coordinator.send(.reportStatistics)
+    try coordinator.send(.reportStatistics(busiest: 0))
     guard case .statistics(let statistics) = try coordinator.next() else {
       throw TestFailure("no statistics")
     }

@@ -298,10 +298,13 @@ private func apiVersions(_ correlationId: Int32, version: Int16 = 3) throws -> [
   @Test func itTellsWhatItDid() throws {
     let harness = try Harness()
     _ = try harness.exchange(try harness.client(), try apiVersions(1))
-    try harness.coordinator.send(.reportStatistics)
+    try harness.coordinator.send(.reportStatistics(busiest: 5))
     try harness.until("it tells") { harness.coordinator.statistics.count == 1 }
     let counters = harness.coordinator.statistics[0].counters
     #expect(counters.contains(.level("connections", 1)) && counters.contains(.init("requests", 1)))
+    let connections = harness.coordinator.statistics[0].connections
+    #expect(connections.map(\.clientId) == ["test"] && connections.map(\.requests) == [1])
+    #expect(connections.allSatisfy { $0.bytesIn > 0 && $0.bytesOut > 0 })
   }
 
   // MARK: Fetchers

@@ -48,7 +48,15 @@ enum Samples {
   static let statistics = ProcessStatistics(
     role: .fetcher, instance: 2, pid: 4711, startedMs: 1_700_000_000_000, residentBytes: 1 << 22,
     cpuMicroseconds: 99,
-    counters: [.init("fetch_requests", 5), .init("bytes_sent", .max), .level("parked", 3)])
+    counters: [.init("fetch_requests", 5), .init("bytes_sent", .max), .level("parked", 3)],
+    topics: [
+      TopicWork(topic: "t", bytesIn: 1, bytesOut: 2, recordsIn: 3, requests: .max),
+      TopicWork(topic: ""),
+    ],
+    connections: [
+      ConnectionWork(
+        number: 1 << 33, peer: "[::1]:4", clientId: "c", requests: 1, bytesIn: 2, bytesOut: 3)
+    ])
 
   static let image = ImageUpdate(
     epoch: 8, isSnapshot: true,
@@ -102,7 +110,8 @@ enum Samples {
   ]
   static let coordinatorToFrontend: [CoordinatorToFrontend] = [
     .response(connection: 1, request: 2, frame: [9, 9]),
-    .refused(connection: 1, request: 2, reason: "no"), .image(image), .reportStatistics,
+    .refused(connection: 1, request: 2, reason: "no"), .image(image),
+    .reportStatistics(busiest: 50),
     .configureBroker(dynamic), .configureBroker(DynamicBrokerConfigs()),
   ]
   static let frontendToCodec: [FrontendToCodec] = [
@@ -133,7 +142,7 @@ enum Samples {
   ]
   static let fetcherToCoordinator: [FetcherToCoordinator] = [.statistics(statistics)]
   static let coordinatorToFetcher: [CoordinatorToFetcher] = [
-    .image(image), .reportStatistics, .configureBroker(dynamic),
+    .image(image), .reportStatistics(busiest: 50), .configureBroker(dynamic),
   ]
   static let coordinatorToLogWriter: [CoordinatorToLogWriter] = [
     .createPartitions(
@@ -141,7 +150,7 @@ enum Samples {
     .deletePartitions(token: 2, [name, name]), .configureTopic(topicId: id, config),
     .append(token: 3, slot: 4, generation: 5, acks: -1, batches: [1, 2, 3]), .openSegment(query),
     .lookUpTimestamp(token: 1, slot: 2, generation: 3, timestampMs: -2),
-    .lookUpMaxTimestamp(token: 1, slot: 2, generation: 3), .reportStatistics,
+    .lookUpMaxTimestamp(token: 1, slot: 2, generation: 3), .reportStatistics(busiest: 50),
     .deleteRecords(token: 1, [RecordsToDelete(slot: 2, generation: 3, beforeOffset: -1)]),
     .configureBroker(dynamic),
   ]
@@ -159,7 +168,9 @@ enum Samples {
       token: 1,
       [RecordsDeleted(error: .none, lowWatermark: 7), RecordsDeleted(error: .offsetOutOfRange)]),
   ]
-  static let adminToCoordinator: [AdminToCoordinator] = [.status]
+  static let adminToCoordinator: [AdminToCoordinator] = [
+    .status(busiest: 0), .status(busiest: 50),
+  ]
   static let coordinatorToAdmin: [CoordinatorToAdmin] = [.status([]), .status([statistics])]
 
   /// Calls `check` once for every direction of every edge.

@@ -51,7 +51,7 @@ import Testing
     let frontends = [try FrontendSide(broker), try FrontendSide(broker)]
     _ = try frontends[0].append(partitions[0], batch())
     func writes() throws -> UInt64 {
-      try coordinator.sibling.send(.reportStatistics)
+      try coordinator.sibling.send(.reportStatistics(busiest: 0))
       guard case .statistics(let statistics) = try coordinator.sibling.next() else {
         throw Unexpected()
       }
@@ -68,6 +68,14 @@ import Testing
       #expect(answers.allSatisfy { $0.error == .none })
     }
     #expect(try writes() == before + 2)
+    try coordinator.sibling.send(.reportStatistics(busiest: 1))
+    guard case .statistics(let statistics) = try coordinator.sibling.next() else {
+      throw Unexpected()
+    }
+    #expect(statistics.counters.first { $0.name == "records" }?.value == 41)
+    #expect(statistics.topics.count == 1)
+    #expect(statistics.topics[0].recordsIn == 41 && statistics.topics[0].requests == 3)
+    #expect(statistics.topics[0].bytesIn == UInt64(41 * batch().count))
   }
 
   @Test func manyEntries() throws {

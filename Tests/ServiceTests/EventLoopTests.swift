@@ -137,7 +137,7 @@ private let patienceMs: Int64 = 20_000
       do {
         let channel = try Server(socket, loop: loop, source: Source.server)
         server = channel
-        try channel.send(.reportStatistics)
+        try channel.send(.reportStatistics(busiest: 0))
       } catch { Issue.record(error) }
     }
 

@@ -7,6 +7,8 @@ import Model
 enum ClientError: Error, CustomStringConvertible {
   case connection(address: String, Errno)
   case noSuchHost(String)
+  /// Nobody speaks for the broker on this machine.
+  case noBroker(directory: String, String)
   case badAddress(String)
   case closed(address: String)
   case timedOut(address: String, afterMs: Int64)
@@ -25,6 +27,7 @@ enum ClientError: Error, CustomStringConvertible {
     switch self {
     case .connection(let address, let error): "no connection to \(address): \(error.reason)"
     case .noSuchHost(let host): "no host is called '\(host)'"
+    case .noBroker(let directory, let why): "no broker answers in \(directory): \(why)"
     case .badAddress(let text): "'\(text)' is not HOST:PORT"
     case .closed(let address): "\(address) closed the connection"
     case .timedOut(let address, let ms): "\(address) did not answer within \(ms) ms"
@@ -40,7 +43,7 @@ enum ClientError: Error, CustomStringConvertible {
   var exitStatus: ExitStatus {
     switch self {
     case .badAddress: .usage
-    case .connection, .noSuchHost, .closed, .timedOut, .input, .interrupted: .system
+    case .connection, .noSuchHost, .noBroker, .closed, .timedOut, .input, .interrupted: .system
     case .undecodable, .unsupported, .refused: .refused
     }
   }

@@ -16,11 +16,9 @@ struct Status: ParsableCommand {
   var runtimeDirectory: String = RuntimeDirectory.standard
   @Flag(help: "Print JSON.") var json = false
 
-  private static let waitMs: Int32 = 3_000
-
   func run() throws {
     let processes: [ProcessStatistics]
-    do { processes = try ask() } catch {
+    do { processes = try StatusQuery(runtimeDirectory).ask(busiest: 0) } catch {
       StandardError.line("sluice status: no broker answers in \(runtimeDirectory): \(error)")
       throw ExitStatus.system.exitCode
     }
@@ -35,41 +33,9 @@ struct Status: ParsableCommand {
     }
   }
 
-  private func ask() throws(ChannelError) -> [ProcessStatistics] {
-    let channel: Channel<AdminToCoordinator, CoordinatorToAdmin>
-    do throws(Errno) {
-      channel = Channel(
-        try Greeting.connect(
-          path: "\(runtimeDirectory)/\(SocketName.coordinator)", edge: .adminToCoordinator,
-          instance: 1))
-    } catch { throw .system(error) }
-    try channel.send(.status)
-    guard Poll.waitAny([channel.descriptor], .readable, timeoutMs: Self.waitMs) != nil else {
-      throw .system(Errno(ETIMEDOUT, "status"))
-    }
-    var answer: [ProcessStatistics] = []
-    do {
-      try channel.receive { message, _ throws(MessageError) in
-        switch message {
-        case .status(let processes): answer = processes
-        }
-      }
-    } catch {
-      switch error {
-      case .channel(let error): throw error
-      case .handler(let error): throw .violation(error)
-      }
-    }
-    return answer
-  }
-
-  private static func name(_ process: ProcessStatistics) -> String {
-    "sluice-\(process.role)@\(process.instance)"
-  }
-
   private static func fields(_ process: ProcessStatistics) -> Fields {
     var fields = Fields()
-    fields.add("name", name(process))
+    fields.add("name", process.name)
     fields.add("pid", process.pid)
     fields.add("uptimeSeconds", uptime(process))
     fields.add("residentBytes", process.residentBytes)
@@ -83,7 +49,7 @@ struct Status: ParsableCommand {
   private static func row(_ process: ProcessStatistics) -> [String] {
     let tenths = process.cpuMicroseconds / 100_000
     return [
-      name(process), "\(process.pid)", duration(uptime(process)),
+      process.name, "\(process.pid)", duration(uptime(process)),
       "\((process.residentBytes + (1 << 19)) >> 20) MB", "\(tenths / 10).\(tenths % 10) s",
       process.counters.map { "\($0.name) \($0.value)" }.joined(separator: ", "),
     ]

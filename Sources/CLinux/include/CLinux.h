@@ -19,6 +19,7 @@
 
 int clinux_fcntl_int(int fd, int command, int argument);
 int clinux_ioctl_int(int fd, unsigned long request, int *value);
+int clinux_terminal_size(int fd, int *rows, int *columns);
 int clinux_open(const char *path, int flags, unsigned mode);
 int clinux_openat(int dirfd, const char *path, int flags, unsigned mode);
 int clinux_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);

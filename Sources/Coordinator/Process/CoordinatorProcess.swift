@@ -59,6 +59,7 @@ final class CoordinatorProcess: EventHandler {
       status: { [unowned self] pace in
         status + pace.clause([("requests", false, "requests")])
       })
+    peers.status.ask = { [unowned self] busiest in askForStatus(busiest, broker) }
     context.notifyStatus(status)
     connectToLogWriter()
     do throws(Errno) { try loop.run(self) } catch { throw ServiceFailure(error) }
@@ -115,14 +116,14 @@ final class CoordinatorProcess: EventHandler {
     switch heard {
     case .request(let request): HandledApis.handle(request, channel: number, broker)
     case .statistics(let statistics): peers.status.answered(number, statistics)
-    case .statusWanted: askForStatus(number, broker)
+    case .statusWanted(let busiest): peers.status.wanted(by: number, busiest: busiest)
     }
   }
 
-  private func askForStatus(_ admin: UInt64, _ broker: Broker) {
+  private func askForStatus(_ busiest: UInt16, _ broker: Broker) {
     let own = context.statistics(counters(broker))
-    let asksLogWriter = logWriter.send(.reportStatistics)
-    peers.askForStatus(admin, own: own, logWriterToo: asksLogWriter)
+    let asksLogWriter = logWriter.send(.reportStatistics(busiest: busiest))
+    peers.askForStatus(busiest, own: own, logWriterToo: asksLogWriter)
   }
 
   private func counters(_ broker: Broker) -> [ProcessStatistics.Counter] {

@@ -24,7 +24,7 @@ final class Peers {
   enum Heard {
     case request(ClientRequest)
     case statistics([ProcessStatistics])
-    case statusWanted
+    case statusWanted(busiest: UInt16)
   }
 
   /// Stands for the logwriter where peers are counted.
@@ -105,7 +105,11 @@ final class Peers {
           hear(.statistics([statistics]))
         }
       } else if let channel = admins[number] {
-        try channel.ready(readiness) { message, _ throws(MessageError) in hear(.statusWanted) }
+        try channel.ready(readiness) { message, _ throws(MessageError) in
+          switch message {
+          case .status(let busiest): hear(.statusWanted(busiest: busiest))
+          }
+        }
       }
     } catch {
       switch error {
@@ -139,23 +143,27 @@ final class Peers {
     }
   }
 
-  /// Asks everyone how they are; `admin` is answered when all have answered, or within a second.
-  func askForStatus(_ admin: UInt64, own: ProcessStatistics, logWriterToo: Bool) {
-    guard status.begin(admin, own: own) else { return }
+  /// Asks everyone how they are; who wants to know is answered when all have answered, or within a
+  /// second.
+  func askForStatus(_ busiest: UInt16, own: ProcessStatistics, logWriterToo: Bool) {
     var asked: Set<UInt64> = logWriterToo ? [Self.logWriterNumber] : []
     for (number, channel) in frontends {
-      attempt(number) { () throws(ChannelError) in try channel.send(.reportStatistics) }
+      attempt(number) { () throws(ChannelError) in
+        try channel.send(.reportStatistics(busiest: busiest))
+      }
       asked.insert(number)
     }
     for (number, channel) in fetchers {
-      attempt(number) { () throws(ChannelError) in try channel.send(.reportStatistics) }
+      attempt(number) { () throws(ChannelError) in
+        try channel.send(.reportStatistics(busiest: busiest))
+      }
       asked.insert(number)
     }
     let round = status.round
     loop.schedule(
       afterMs: StatusGathering.patienceMs,
       .timer { [unowned self] in status.deadline(round) })
-    status.expect(asked)
+    status.expect(asked, own: own)
   }
 
   private func attempt(_ number: UInt64, _ send: () throws(ChannelError) -> Void) {

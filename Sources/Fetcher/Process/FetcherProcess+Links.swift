@@ -65,7 +65,10 @@ extension FetcherProcess {
       imageChanged = true
       becomeReady()
     case .configureBroker(let dynamic): reports.configure(self, dynamic)
-    case .reportStatistics: coordinator.send(.statistics(reports.statistics(counters)))
+    case .reportStatistics(let busiest):
+      var statistics = reports.statistics(counters)
+      statistics.topics = work.busiest(Int(busiest), in: topics)
+      coordinator.send(.statistics(statistics))
     }
   }
 
@@ -97,6 +100,7 @@ extension FetcherProcess {
     if shared.reader.identity == scoreboard?.reader.identity { return }
     scoreboard = shared
     self.reader.cache.removeAll()
+    work = TopicsServed()
     becomeReady()
     serveWhere { _ in true }
   }

@@ -84,6 +84,7 @@ extension FetcherProcess {
     if fetch.head.replicaId >= 0 { return FoundRecords(.notLeaderOrFollower) }
     guard let entry = entry(partition) else { return .unavailable(.notLeaderOrFollower) }
     fetch.partitions.targets[Int(place)].slot = partition.slot
+    fetch.partitions.targets[Int(place)].generation = partition.generation
     let found = reader.look(
       target, slot: partition.slot, entry, readCommitted: fetch.head.isReadCommitted, limit)
     if found.state == .opening, fetch.opening < Self.openingMax, !fetch.isExpired {
@@ -168,6 +169,7 @@ extension FetcherProcess {
       for place in selected[start..<end] {
         let target = partitions.targets[Int(place)]
         encoder.partition(target.partition, target.found, head)
+        if target.found.count > 0 { work.note(target) }
       }
       encoder.endTopic(head)
       start = end

@@ -54,6 +54,7 @@ final class FetcherProcess: EventHandler {
   /// An image came in this round: those that lacked something look again at its end.
   var imageChanged = false
   var counts = FetchCounts()
+  var work = TopicsServed()
   var woken: [WaiterTable.Waiter] = []
   var selected: [Int32] = []
 

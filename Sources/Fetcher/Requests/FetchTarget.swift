@@ -25,6 +25,7 @@ struct FetchTarget {
 
   /// Where the partition is on the scoreboard, as found last.
   var slot = PartitionImage.noSlot
+  var generation: UInt32 = 0
   /// Place in the `WaiterTable` while the fetch is parked; -1 otherwise.
   var waiter: Int32 = -1
   var found = FoundRecords()

@@ -1,6 +1,7 @@
 // One client's connection: its socket, what was received and not served, what is under way, and what
 // waits to be sent. Only data; the parts of `Frontend` move it.
 
+import IPC
 import Linux
 import Service
 
@@ -75,6 +76,13 @@ final class Connection {
   static let unknownPeer = "unknown"
 
   static func slot(of number: UInt64) -> Int { Int(UInt32(truncatingIfNeeded: number)) }
+
+  /// What was done for it, for `sluice top`.
+  var work: ConnectionWork {
+    ConnectionWork(
+      number: number, peer: peer, clientId: clientId ?? "", requests: requests, bytesIn: bytesIn,
+      bytesOut: bytesOut)
+  }
 
   /// Nothing is under way, waits to begin or waits to be sent.
   var isQuiet: Bool {

@@ -3,8 +3,9 @@
 import Model
 
 public enum AdminToCoordinator: Message {
-  /// Asks for the statistics of every process of the family.
-  case status
+  /// Asks for the statistics of every process of the family, with so many of the busiest topics and
+  /// connections of each.
+  case status(busiest: UInt16)
 }
 
 public enum CoordinatorToAdmin: Message {
@@ -15,11 +16,15 @@ public enum CoordinatorToAdmin: Message {
 extension AdminToCoordinator {
   public var kind: UInt16 { 1 }
   public var descriptorCount: Int { 0 }
-  public func encode(into writer: inout MessageWriter) {}
+  public func encode(into writer: inout MessageWriter) {
+    switch self {
+    case .status(let busiest): writer.put(busiest)
+    }
+  }
 
   public init(kind: UInt16, from reader: inout MessageReader) throws(MessageError) {
     guard kind == 1 else { throw MessageError("admin→coordinator has no message \(kind)") }
-    self = .status
+    self = .status(busiest: try reader.busiest())
   }
 }
 

@@ -20,7 +20,8 @@ public enum CoordinatorToLogWriter: Message {
   case lookUpTimestamp(token: UInt64, slot: UInt32, generation: UInt32, timestampMs: Int64)
   /// Asks for the record with the largest timestamp.
   case lookUpMaxTimestamp(token: UInt64, slot: UInt32, generation: UInt32)
-  case reportStatistics
+  /// Asks for `statistics`, with so many of the busiest topics and connections.
+  case reportStatistics(busiest: UInt16)
   /// Raises log start offsets for clients.
   case deleteRecords(token: UInt64, [RecordsToDelete])
   /// What was set for the broker at run time, whole. First message, and whenever it changes.
@@ -175,7 +176,7 @@ extension CoordinatorToLogWriter {
       writer.put(token)
       writer.put(slot)
       writer.put(generation)
-    case .reportStatistics: break
+    case .reportStatistics(let busiest): writer.put(busiest)
     case .deleteRecords(let token, let records):
       writer.put(token)
       writer.put(list: records) { records, writer in records.encode(into: &writer) }
@@ -213,7 +214,7 @@ extension CoordinatorToLogWriter {
     case 7:
       self = .lookUpMaxTimestamp(
         token: try reader.integer(), slot: try reader.integer(), generation: try reader.integer())
-    case 8: self = .reportStatistics
+    case 8: self = .reportStatistics(busiest: try reader.busiest())
     case 9:
       self = .deleteRecords(
         token: try reader.integer(),

@@ -10,7 +10,8 @@ public enum FetcherToCoordinator: Message {
 
 public enum CoordinatorToFetcher: Message {
   case image(ImageUpdate)
-  case reportStatistics
+  /// Asks for `statistics`, with so many of the busiest topics and connections.
+  case reportStatistics(busiest: UInt16)
   /// What was set for the broker at run time, whole. First message, and whenever it changes.
   case configureBroker(DynamicBrokerConfigs)
 }
@@ -45,7 +46,7 @@ extension CoordinatorToFetcher {
   public func encode(into writer: inout MessageWriter) {
     switch self {
     case .image(let update): update.encode(into: &writer)
-    case .reportStatistics: break
+    case .reportStatistics(let busiest): writer.put(busiest)
     case .configureBroker(let dynamic): dynamic.encode(into: &writer)
     }
   }
@@ -53,7 +54,7 @@ extension CoordinatorToFetcher {
   public init(kind: UInt16, from reader: inout MessageReader) throws(MessageError) {
     switch kind {
     case 1: self = .image(try ImageUpdate(from: &reader))
-    case 2: self = .reportStatistics
+    case 2: self = .reportStatistics(busiest: try reader.busiest())
     case 3: self = .configureBroker(try DynamicBrokerConfigs(from: &reader))
     default: throw MessageError("coordinator→fetcher has no message \(kind)")
     }

@@ -18,7 +18,8 @@ public enum CoordinatorToFrontend: Message {
   /// The request could not be understood: close the connection and say why.
   case refused(connection: UInt64, request: UInt64, reason: String)
   case image(ImageUpdate)
-  case reportStatistics
+  /// Asks for `statistics`, with so many of the busiest topics and connections.
+  case reportStatistics(busiest: UInt16)
   /// What was set for the broker at run time, whole. First message, and whenever it changes.
   case configureBroker(DynamicBrokerConfigs)
 }
@@ -125,7 +126,7 @@ extension CoordinatorToFrontend {
       writer.put(request)
       writer.put(reason)
     case .image(let update): update.encode(into: &writer)
-    case .reportStatistics: break
+    case .reportStatistics(let busiest): writer.put(busiest)
     case .configureBroker(let dynamic): dynamic.encode(into: &writer)
     }
   }
@@ -141,7 +142,7 @@ extension CoordinatorToFrontend {
         connection: try reader.integer(), request: try reader.integer(),
         reason: try reader.string())
     case 3: self = .image(try ImageUpdate(from: &reader))
-    case 4: self = .reportStatistics
+    case 4: self = .reportStatistics(busiest: try reader.busiest())
     case 5: self = .configureBroker(try DynamicBrokerConfigs(from: &reader))
     default: throw MessageError("coordinator→frontend has no message \(kind)")
     }
