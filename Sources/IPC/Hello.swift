@@ -40,7 +40,7 @@ public struct Edge: Hashable, Sendable, CustomStringConvertible {
   public static let fetcherToLogWriter = Edge(from: .fetcher, to: .logwriter, version: 2)
   public static let fetcherToCoordinator = Edge(from: .fetcher, to: .coordinator, version: 5)
   public static let coordinatorToLogWriter = Edge(from: .coordinator, to: .logwriter, version: 5)
-  public static let adminToCoordinator = Edge(from: .admin, to: .coordinator, version: 2)
+  public static let adminToCoordinator = Edge(from: .admin, to: .coordinator, version: 3)
 
   public static let all: [Edge] = [
     .frontendToLogWriter, .frontendToFetcher, .frontendToCoordinator, .frontendToCodec,

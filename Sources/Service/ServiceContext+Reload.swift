@@ -34,8 +34,14 @@ enum ConfigurationUse {
 
   /// Read when a process starts, and by whom.
   static let atStart: [Role: Set<String>] = [
-    .frontend: ["socket.request.max.bytes", "listeners", "controller.listener.names"],
-    .logwriter: ["log.dir", "log.dirs", "node.id", "broker.id"],
+    .frontend: [
+      "socket.request.max.bytes", "socket.listen.backlog.size", "listeners",
+      "controller.listener.names",
+    ],
+    .logwriter: [
+      "log.dir", "log.dirs", "node.id", "broker.id", "log.retention.check.interval.ms",
+      "log.initial.task.delay.ms",
+    ],
     .coordinator: [
       "node.id", "broker.id", "broker.rack", "metadata.log.dir", "advertised.listeners",
       "listeners", "listener.security.protocol.map",

@@ -46,10 +46,12 @@ public final class ServiceContext {
     sockets = try InheritedSockets()
     descriptorsMax = CurrentProcess.raiseDescriptorLimit()
     let startedMs = startedMs
+    // `sluice up` shows no status once it is ready, and is not to be woken for one.
+    let isShown = getenv("NOTIFY_SOCKET") != nil && log.isJournal
     upkeep = Upkeep(
       log: log,
       process: { Self.statistics(role, instance, startedMs, $0) },
-      notify: getenv("NOTIFY_SOCKET") == nil ? nil : { sd_notify(0, "STATUS=\($0)") })
+      notify: isShown ? { sd_notify(0, "STATUS=\($0)") } : nil)
     applyOwn()
   }
 

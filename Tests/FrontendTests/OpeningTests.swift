@@ -365,7 +365,7 @@ private func header(_ bytes: [UInt8]) throws -> RecordBatchHeader {
     let harness = try harness()
     let client = try harness.client()
     _ = try harness.exchangeProduce(client, try Requests.produce([(0, compressed())]))
-    try harness.coordinator.send(.reportStatistics)
+    try harness.coordinator.send(.reportStatistics(busiest: 0))
     try harness.until("both have told") { harness.coordinator.statistics.count == 2 }
     #expect(harness.coordinator.statistics.map(\.role) == [.frontend, .codec])
   }

@@ -116,6 +116,7 @@ struct TopRates {
       switch new.role {
       case .logwriter: ("batches", "bytes", "")
       case .fetcher: ("fetch_requests", "", "bytes_sent")
+      case .codec: ("batches", "bytes_in", "bytes_out")
       case .frontend, .coordinator, .admin: ("requests", "bytes_in", "bytes_out")
       }
     return Process(

@@ -37,7 +37,15 @@ struct AppendQueue {
   var isIdle: Bool { gathered.isEmpty && firstSent < 0 && held.isEmpty }
 
   /// Entries that the logwriter has, or is about to get.
-  var underWay: [PendingNumber] { gathered.map { PendingNumber($0.cookie) } + inFlight }
+  var underWay: [PendingNumber] {
+    var numbers = gathered.map { PendingNumber($0.cookie) }
+    var next = firstSent
+    while next >= 0 {
+      numbers.append(next)
+      next = appends[next].sentAfter
+    }
+    return numbers
+  }
 
   /// Something is to be sent, or held entries are to be looked at.
   var hasWork: Bool { !gathered.isEmpty || (heldChanged && state == .recovering) }
