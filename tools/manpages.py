@@ -3,13 +3,14 @@
 
     tools/manpages.py BUILD OUT [NAME=VALUE ...]
 
-BUILD holds the programs, OUT/man1 and so on get the pages, `@NAME@` in them becomes VALUE. In a template a line `@commands@` becomes the commands
-of `sluice` with their options, `@options@` the options of the daemon that the page is named after,
-`@properties EFFECT@` the names of server.properties with that effect. Nothing is written twice, so
-nothing can drift.
+BUILD holds the programs; OUT/man1 and so on get the pages. In a template `@NAME@` becomes VALUE, a
+line `@commands@` the commands of `sluice` with their options, `@options@` the options of the daemon
+that the page is named after, `@properties EFFECT@` the names of server.properties with that effect.
+Nothing is written twice, so nothing can drift.
 """
 
 import datetime
+import itertools
 import json
 import os
 import pathlib
@@ -51,29 +52,13 @@ def prose(text):
     lines = []
     for block in re.split(r"\n\s*\n", text.strip("\n")):
         lines.append(".Pp")
-        plain = []
-        example = []
-
-        def end_example():
-            if example:
-                lines.extend([".Bd -literal -offset indent",
-                              escaped(textwrap.dedent("\n".join(example))), ".Ed"])
-                example.clear()
-
-        def end_plain():
-            if plain:
-                lines.extend(sentences(" ".join(plain)))
-                plain.clear()
-
-        for line in block.splitlines():
-            if line.startswith(" "):
-                end_plain()
-                example.append(line)
+        for is_example, group in itertools.groupby(
+                block.splitlines(), lambda line: line.startswith(" ")):
+            if is_example:
+                lines += [".Bd -literal -offset indent",
+                          escaped(textwrap.dedent("\n".join(group))), ".Ed"]
             else:
-                end_example()
-                plain.append(line.strip())
-        end_plain()
-        end_example()
+                lines += sentences(" ".join(line.strip() for line in group))
     return lines
 
 

@@ -34,7 +34,7 @@ def test_each_says_what_it_can_serve(box, few):
 
 def test_each_stays_within_it(box, few, load):
     """More topics than files may be open, more clients than there is room for."""
-    names = [f"many-{number}" for number in range(150)]
+    names = [f"many-{number}" for number in range(60)]
     box.run("sluice", "topics", "create", "-b", BOOTSTRAP, *names)
     for name in names:
         box.run("sluice", "produce", "-b", BOOTSTRAP, name, stdin=f"{name}\n")
