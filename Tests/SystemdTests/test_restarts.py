@@ -63,7 +63,7 @@ def load(box, topics, idempotent=(True,), **options):
     order, and no group has changed."""
     producers = [
         WatchedProducer(box, topic, **{
-            "enable.idempotence": is_idempotent,
+            "enable.idempotence": is_idempotent, "acks": "all" if is_idempotent else "1",
             "max.in.flight.requests.per.connection": 5 if is_idempotent else 1, **options})
         for topic, is_idempotent in zip(topics, idempotent)]
     consumers = [WatchedConsumer(box, topic, f"{topic}-group") for topic in topics]

@@ -45,7 +45,7 @@ class WatchedProducer(Watched):
     """Produces numbers to one partition until it is told to stop, in a thread of its own."""
 
     def __init__(self, box, topic, **options):
-        super().__init__(box, Producer, **{"linger.ms": 1, "acks": "1", **options})
+        super().__init__(box, Producer, **{"linger.ms": 1, **options})
         self.topic = topic
         self.acknowledged = []
         self.failed = []
