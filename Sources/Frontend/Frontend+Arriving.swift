@@ -18,7 +18,8 @@ extension Frontend {
       states = try readStates(parcel)
     } catch {
       log.warning(
-        "the client connections of the process before cannot be taken over and are closed: \(error)")
+        "the client connections of the process before cannot be taken over and are closed: \(error)"
+      )
       return
     }
     var adopted = 0
@@ -52,7 +53,8 @@ extension Frontend {
       return false
     }
     if refuses(peer, listener) { return false }
-    let idleNs = min(state.idleMs.multipliedReportingOverflow(by: 1_000_000).partialValue, loop.nowNs)
+    let idleNs = min(
+      state.idleMs.multipliedReportingOverflow(by: 1_000_000).partialValue, loop.nowNs)
     let connection = Connection(
       number: connections.nextNumber(), socket: socket, peer: peer, listener: listener,
       nowNs: loop.nowNs - idleNs)

@@ -119,6 +119,8 @@ extension Frontend {
       pool.putBack(chunk)
       produce.queue.appends[opening.append].chunk = chunk
       produce.requests[append.request].hasOwnChunks = true
+    } else {
+      produce.queue.appends[opening.append].isRewritten = true
     }
     let target = UnsafeMutableRawBufferPointer(start: pool.base + offset, count: size)
     let source = UnsafeRawBufferPointer(

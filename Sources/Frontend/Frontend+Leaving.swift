@@ -97,14 +97,14 @@ extension Frontend {
   private func awaitsMore(_ patience: HandOver.Patience) -> Bool {
     switch patience {
     case .full:
-      if !produce.queue.underWay.isEmpty { return true }
+      if !produce.queue.underWay.isEmpty || !produce.openings.isEmpty { return true }
       return connections.all.contains {
         if $0.lending.isLent { return true }
         guard let request = $0.forwarded else { return false }
         return !HandOver.waitsForOthers(request.frame)
       }
     case .forUnknownBatches:
-      return produce.queue.underWay.contains { !produce.queue.appends[$0].isIdempotent }
+      return produce.queue.underWay.contains { !produce.queue.appends[$0].isRepeatable }
     case .none: return false
     }
   }
@@ -138,15 +138,16 @@ extension Frontend {
     }
   }
 
-  /// Whether every batch is one that has not left this process, or whose repetition is noticed.
+  /// Whether every batch is still as it came, and has not left this process or is noticed when it
+  /// comes again.
   private func isRepeatable(_ number: PendingNumber, _ underWay: Set<PendingNumber>) -> Bool {
     let isOpen = !produce.isAnswered(number)
     var next = produce.requests[number].first
     while next >= 0 {
       let append = produce.queue.appends[next]
-      let isHeld = isOpen && append.error == .none && append.baseOffset < 0
-        && !underWay.contains(next)
-      if !append.isIdempotent, !isHeld { return false }
+      let isHeld =
+        isOpen && append.error == .none && append.baseOffset < 0 && !underWay.contains(next)
+      guard append.isRepeatable || (isHeld && !append.isRewritten) else { return false }
       next = append.next
     }
     return true

@@ -181,7 +181,8 @@ import Testing
   private static let states = [
     ConnectionState(
       listener: "PLAINTEXT", peer: "127.0.0.1:40000", clientId: "ü", requests: 5, bytesIn: 6,
-      bytesOut: 7, forwardedCount: 3, accountedBytes: 1 << 40, idleMs: 77, fetcher: 2, unsent: [1, 2, 3], received: [UInt8](repeating: 9, count: 100_000)),
+      bytesOut: 7, forwardedCount: 3, accountedBytes: 1 << 40, idleMs: 77, fetcher: 2,
+      unsent: [1, 2, 3], received: [UInt8](repeating: 9, count: 100_000)),
     ConnectionState(
       listener: "", peer: "[::1]:1", clientId: "", requests: 0, bytesIn: 0, bytesOut: 0,
       forwardedCount: 0, accountedBytes: 0, idleMs: 0, fetcher: 0,

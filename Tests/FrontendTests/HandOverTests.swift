@@ -130,6 +130,25 @@ import Testing
     #expect(harness.logwriter.entries.map(\.batch) == batches)
   }
 
+  @Test func whatACodecHasRewrittenIsNotServedAgain() throws {
+    let harness = try withTopic()
+    harness.logwriter.answersAtOnce = false
+    let client = try harness.client()
+    try client.send(try produce(1, producerId: 7))
+    try harness.until("it is under way") { harness.logwriter.entries.count == 1 }
+    for number in harness.frontend.produce.queue.underWay {
+      harness.frontend.produce.queue.appends[number].isRewritten = true
+    }
+    try beginLeaving(harness)
+    harness.frontend.handOverOverdue(.forUnknownBatches)
+    try harness.rounds(5)
+    #expect(harness.frontend.handOver?.phase == .takingBack)
+    harness.logwriter.answersAtOnce = true
+    try harness.restart()
+    #expect(try correlationIds(client, harness, 1) == [1])
+    #expect(harness.logwriter.entries.count == 1)
+  }
+
   /// What is given up, by whether the three requests are idempotent: the errors, and what the next
   /// frontend sends again.
   @Test(arguments: [
@@ -351,8 +370,11 @@ import Testing
       let restartAt = Int.random(in: 0...3, using: &seed)
       for turn in 0...3 {
         for (place, client) in clients.enumerated() {
-          let count = turn == 3 ? streams[place].count : Int.random(
-            in: 0...streams[place].count, using: &seed)
+          let count =
+            turn == 3
+            ? streams[place].count
+            : Int.random(
+              in: 0...streams[place].count, using: &seed)
           try client.send(Array(streams[place].prefix(count)))
           streams[place].removeFirst(count)
         }

@@ -69,7 +69,8 @@ enum HandOverFile {
       ConnectionState(
         listener: try reader.string(), peer: try reader.string(), clientId: try reader.string(),
         requests: try reader.integer(), bytesIn: try reader.integer(),
-        bytesOut: try reader.integer(), forwardedCount: try reader.integer(), accountedBytes: try reader.integer(),
+        bytesOut: try reader.integer(), forwardedCount: try reader.integer(),
+        accountedBytes: try reader.integer(),
         idleMs: try reader.integer(), fetcher: try reader.integer(),
         unsent: try reader.byteString(), received: try reader.byteString())
     }

@@ -64,6 +64,8 @@ struct PendingAppend {
   var losses = 0
   /// The batch has a producer id: the logwriter notices when it comes again.
   var isIdempotent = false
+  /// A codec's answer lies where the batch was received: the request's frame is not what it was.
+  var isRewritten = false
   /// The result.
   var error: ErrorCode = .none
   var baseOffset: Int64 = -1
@@ -84,6 +86,9 @@ struct PendingAppend {
 }
 
 extension PendingAppend {
+  /// The request may be served again from its frame, whatever has become of the batch.
+  var isRepeatable: Bool { isIdempotent && !isRewritten }
+
   mutating func refuse(_ why: RecordBatchRejection) {
     rejection = why
     error = why.errorCode
