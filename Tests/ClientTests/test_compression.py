@@ -166,7 +166,7 @@ def test_a_codec_that_dies(own_broker):
     broker = own_broker()
     create(broker, "load", 3, compression_type="zstd")
     assert broker.pids("sluice-codec") == [], "started without need"
-    writer = Writer(broker.bootstrap, "load", idempotent=True, **{"compression.type": "lz4"})
+    writer = Writer(broker.bootstrap, "load", idempotent=True, compression="lz4")
     writer.wait_for_progress()
     others = {name: pids for name, pids in broker.family().items() if name != "sluice-codec"}
     for _ in range(5):

@@ -56,8 +56,8 @@ import Testing
     } catch {
       #expect(error.exitCode == 100)
       #expect(
-        "\(error)" == "--override: \(overrides[0]): Value must be no more than \(most): a frontend has "
-          + "\(slabMiB) MiB for requests (queued.max.request.bytes, or a quarter of the machine's "
+        "\(error)" == "--override: \(overrides[0]): Value must be no more than \(most): "
+          + "a frontend has \(slabMiB) MiB for requests (queued.max.request.bytes, or a quarter of the machine's "
           + "memory)")
     }
   }

@@ -11,7 +11,9 @@ import subprocess
 
 import pytest
 
-from harness.box import Box
+from harness.box import Box, eventually
+from harness.network import RawClient
+from harness.watched import WatchedConsumer, WatchedProducer
 
 ROOT = pathlib.Path(__file__).parents[2]
 UNITS = ["sluice-logwriter.service", "sluice-coordinator.service", "sluice-frontend@1.service"]
@@ -75,6 +77,49 @@ def consume(box, topic):
     return box.run("sluice", "consume", topic, "--from-beginning", "--exit-at-end").stdout.split()
 
 
+class Clients:
+    """A producer and a consumer that count their connections, and connections that are idle."""
+
+    def __init__(self, box, topic):
+        box.run("sluice", "topics", "create", topic)
+        self.producer = WatchedProducer(box, topic)
+        self.consumer = WatchedConsumer(box, topic, f"{topic}-group")
+        self.idle = [RawClient(box) for _ in range(20)]
+        for one in (self.producer, self.consumer):
+            one.start()
+        self.go_on()
+        self.before = self.connections()
+
+    def go_on(self):
+        self.producer.goes_on()
+        self.consumer.goes_on()
+
+    def connections(self):
+        return [one.connections() for one in (self.producer, self.consumer)]
+
+    def check(self):
+        """They go on, over the connections that they had."""
+        self.go_on()
+        assert self.connections() == self.before
+        for one in self.idle:
+            one.send(one.api_versions())
+            one.receive()
+
+    def stop(self):
+        """Ends them; nothing is missing, twice or out of order."""
+        self.producer.stop()
+        try:
+            eventually(lambda: len(self.consumer.values) >= len(self.producer.acknowledged),
+                       "everything is read", 30)
+        finally:
+            self.consumer.stop()
+            for one in self.idle:
+                one.close()
+        assert self.producer.failed == []
+        assert self.consumer.values == self.producer.acknowledged == \
+            list(range(self.producer.sent))
+
+
 def state(box):
     return box.run("dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", "sluice").stdout
 
@@ -106,7 +151,8 @@ def test_everything_has_come_with_it(fresh):
 
 
 def test_upgrade_restarts_what_runs(fresh, packages):
-    """Every process is another, the sockets are the same, and what was acknowledged is there."""
+    """Every process is another, and clients see a pause: no connection is lost, and what was
+    acknowledged is there."""
     fresh.systemctl("disable", "--now", "sluice-fetcher@2.socket")
     inode = fresh.host_path("/run/sluice/logwriter.sock").stat().st_ino
     before = {unit: fresh.main_pid(unit) for unit in UNITS}
@@ -114,8 +160,13 @@ def test_upgrade_restarts_what_runs(fresh, packages):
     fresh.write(CONFIGURATION, configuration + "num.partitions=3\n")
     fresh.systemctl("restart", UNITS[1])
 
-    # An operator's changes need no answer where the package's own file is the same.
-    install(fresh, packages[1])
+    clients = Clients(fresh, "during")
+    try:
+        # An operator's changes need no answer where the package's own file is the same.
+        install(fresh, packages[1])
+        clients.check()
+    finally:
+        clients.stop()
     assert state(fresh).endswith("-2")
     for unit in UNITS:
         fresh.wait_active(unit)

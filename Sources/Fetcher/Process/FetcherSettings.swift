@@ -42,7 +42,9 @@ struct FetcherSettings {
   }
 
   /// What a fetcher tells of itself at its start.
-  var capacity: String { "\(clientsMax) clients from \(segmentDescriptorsMax) open files of the log" }
+  var capacity: String {
+    "\(clientsMax) clients from \(segmentDescriptorsMax) open files of the log"
+  }
 
   /// A quarter is for segments, the rest for clients.
   var segmentDescriptorsMax: Int { max(16, descriptorsMax / 4) }

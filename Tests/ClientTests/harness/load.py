@@ -15,7 +15,7 @@ class Writer:
     """A producer that writes numbered records until it is told to stop. The number is a record's
     value; the acknowledgements are the oracle."""
 
-    def __init__(self, bootstrap, topic, idempotent, **settings):
+    def __init__(self, bootstrap, topic, idempotent, compression="none"):
         self.topic = topic
         self.idempotent = idempotent
         self.acknowledged = {}
@@ -24,7 +24,8 @@ class Writer:
         self.stopping = threading.Event()
         self.producer = Producer({
             "bootstrap.servers": bootstrap, "enable.idempotence": idempotent,
-            "linger.ms": 1, "log_level": 0, "reconnect.backoff.max.ms": 500, **settings})
+            "compression.type": compression,
+            "linger.ms": 1, "log_level": 0, "reconnect.backoff.max.ms": 500})
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -65,13 +66,13 @@ class Writer:
 class GroupReader:
     """A group member that reads until it is told to stop."""
 
-    def __init__(self, bootstrap, topic, group, **settings):
+    def __init__(self, bootstrap, topic, group):
         self.read = set()
         self.failure = None
         self.stopping = threading.Event()
         self.consumer = Consumer({
             "bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
-            "log_level": 0, "reconnect.backoff.max.ms": 500, **settings})
+            "log_level": 0, "reconnect.backoff.max.ms": 500})
         self.consumer.subscribe([topic])
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()

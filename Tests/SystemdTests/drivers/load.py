@@ -16,7 +16,6 @@ import threading
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from harness.client import eventually
 from harness.load import PARTITIONS, GroupReader, Writer, check_acknowledged
 
 LARGE = 200_000
@@ -24,43 +23,15 @@ LARGE = 200_000
 ANY_TIME = {"retention.ms": "-1", "message.timestamp.after.max.ms": str(2**63 - 1)}
 
 
-class Disconnections:
-    """Counts the connections that clients have lost, by what librdkafka tells every 100 ms."""
-
-    def __init__(self):
-        self.counts = []
-        self.told = []
-
-    def total(self):
-        """As every client tells it from now on."""
-        before = list(self.told)
-        eventually(lambda: all(now > then for now, then in zip(self.told, before)), "all tell")
-        return sum(self.counts)
-
-    def settings(self):
-        """For one client."""
-        index = len(self.counts)
-        self.counts.append(0)
-        self.told.append(0)
-
-        def tell(text):
-            brokers = json.loads(text)["brokers"].values()
-            self.counts[index] = sum(broker["disconnects"] for broker in brokers)
-            self.told[index] += 1
-
-        return {"statistics.interval.ms": 100, "stats_cb": tell}
-
-
 class LargeWriter:
     """Writes large records at a pace that one core can bear."""
 
-    def __init__(self, bootstrap, topic, **settings):
+    def __init__(self, bootstrap, topic):
         self.topic = topic
         self.acknowledged = 0
         self.failures = []
         self.stopping = threading.Event()
-        self.producer = Producer(
-            {"bootstrap.servers": bootstrap, "log_level": 0, "linger.ms": 5, **settings})
+        self.producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0, "linger.ms": 5})
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -92,11 +63,9 @@ def main(bootstrap, topic, connections):
         done.result(30)
     host, _, port = bootstrap.rpartition(":")
     idle = [socket.create_connection((host, int(port))) for _ in range(connections)]
-    lost = Disconnections()
-    writers = [Writer(bootstrap, name, True, **lost.settings()) for name in topics[:2]]
-    readers = [GroupReader(bootstrap, name, f"{name}-group", **lost.settings())
-               for name in topics[:2]]
-    large = LargeWriter(bootstrap, topics[2], **lost.settings())
+    writers = [Writer(bootstrap, name, True) for name in topics[:2]]
+    readers = [GroupReader(bootstrap, name, f"{name}-group") for name in topics[:2]]
+    large = LargeWriter(bootstrap, topics[2])
 
     def progress():
         for writer, reader in zip(writers, readers):
@@ -108,7 +77,6 @@ def main(bootstrap, topic, connections):
     for _ in sys.stdin:
         progress()
         print("ok", flush=True)
-    disconnections = lost.total()
     for one in [*writers, large]:
         one.stop()
     for writer, reader in zip(writers, readers):
@@ -122,7 +90,7 @@ def main(bootstrap, topic, connections):
         except BlockingIOError:
             one.close()
     print(json.dumps({"records": sum(len(writer.acknowledged) for writer in writers),
-                      "large": large.acknowledged, "disconnections": disconnections}), flush=True)
+                      "large": large.acknowledged}), flush=True)
 
 
 if __name__ == "__main__":

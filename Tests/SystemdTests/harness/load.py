@@ -23,8 +23,8 @@ class Load:
         self.wait()
 
     def finish(self):
-        """Ends it; every acknowledged record is where it belongs, and no idle connection was closed.
-        Returns how many records there were, and how many connections the clients had lost."""
+        """Ends it: every acknowledged record is where it belongs, and no idle connection was closed.
+        Returns how many records there were."""
         self.process.stdin.close()
         result = self.process.stdout.read()
         assert self.process.wait(60) == 0
