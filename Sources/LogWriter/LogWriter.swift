@@ -130,8 +130,14 @@ final class LogWriter: EventHandler {
     case .expireProducers:
       store.expireProducers()
       loop.schedule(afterMs: Self.expirationCheckMs, .expireProducers)
+<<<<<<< HEAD
     case .timedFlush, .checkpoint: flushTimerExpired(source)
-    case .siblings, .greeting, .frontend, .fetcher, .coordinator, .synced: break
+    case .siblings: listener.expired()
+    case .greeting, .frontend, .fetcher, .coordinator, .synced: break
+=======
+    case .siblings: listener.expired()
+    case .greeting, .frontend, .fetcher, .coordinator: break
+>>>>>>> 573c163 (Bound silent and refused connections between processes, and test configurations with real clients)
     }
   }
 

@@ -94,14 +94,16 @@ extension ServiceContext {
     for reason in ignored {
       log.event(.reloadRefused, "ignored what was set at run time: \(reason)")
     }
-    do throws(ServiceFailure) { try adopt(next, apply) } catch {
+    do throws(ServiceFailure) { try adopt(next, isQuietIfEqual: true, apply) } catch {
       log.event(.reloadRefused, "the configuration stays as it was: \(error)")
     }
   }
 
   /// Takes over what can be of `next`, and says so in one line.
+  /// - Parameter isQuietIfEqual: says nothing when nothing has changed for this process.
   public func adopt(
-    _ next: BrokerConfiguration, _ apply: (BrokerConfiguration) throws(ServiceFailure) -> Void
+    _ next: BrokerConfiguration, isQuietIfEqual: Bool = false,
+    _ apply: (BrokerConfiguration) throws(ServiceFailure) -> Void
   ) throws(ServiceFailure) {
     let mixed: BrokerConfiguration
     do throws(ConfigurationError) {
@@ -111,6 +113,7 @@ extension ServiceContext {
     let report = ReloadReport(from: configuration, taken: mixed, next: next, role: role)
     configuration = mixed
     applyOwn()
+    if isQuietIfEqual, report.applied.isEmpty, report.pending.isEmpty { return }
     log.event(.configurationReloaded, "\(report.text)", metadata: report.fields)
   }
 

@@ -20,7 +20,7 @@ class Command:
 
     def arguments(self, *arguments):
         name, *rest = arguments
-        words = [name, rest.pop(0)] if name == "topics" else [name]
+        words = [name, rest.pop(0)] if name in ("topics", "configs") else [name]
         return [str(paths.BINARIES / "sluice"), *words, "-b", self.broker.bootstrap,
                 *map(str, rest)]
 

@@ -1,5 +1,6 @@
 // Topic configurations: fallbacks with their sources, units, and what is refused.
 
+import Foundation
 import Model
 import Testing
 
@@ -169,6 +170,32 @@ import Testing
   ])
   func allowed(name: String, value: String) {
     #expect(TopicConfiguration.violation(name: name, value: value) == nil)
+  }
+
+  /// The table in docs/skipped.md has exactly the configs that are taken without effect, each with
+  /// the reason that the program knows.
+  @Test func whatHasNoEffectIsDocumented() throws {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let page = try String(contentsOf: root.appending(path: "docs/skipped.md"), encoding: .utf8)
+    let section = try #require(page.components(separatedBy: "## Topic configs without effect").last)
+    var documented: [String: String] = [:]
+    for line in section.split(separator: "\n") where line.hasPrefix("| `") {
+      let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+      documented[cells[0].trimmingCharacters(in: ["`"])] = cells[1]
+    }
+    var accepted: Set<String> = []
+    for key in TopicKeys.all.map(\.key) {
+      guard case .accepted(let reason) = key.effect else { continue }
+      accepted.insert(key.name)
+      #expect(documented[key.name]?.hasPrefix(reason.rawValue) == true, "\(key.name)")
+    }
+    #expect(Set(documented.keys) == accepted)
+    // What would be unsafe to take is refused instead, in words.
+    for key in TopicKeys.all.map(\.key) {
+      guard case .refused(let reason) = key.effect else { continue }
+      #expect(!reason.isEmpty, "\(key.name)")
+    }
   }
 
   @Test func rulesBetweenSettings() throws {

@@ -101,16 +101,27 @@ import Testing
       path: process.socketPath, edge: .fetcherToCoordinator, instance: 1)
     let admin = Channel<AdminToCoordinator, CoordinatorToAdmin>(
       try Greeting.connect(path: process.socketPath, edge: .adminToCoordinator, instance: 1))
+<<<<<<< HEAD
     try admin.send(.status(busiest: 0))
     try admin.send(.status(busiest: 7))
+=======
+>>>>>>> 573c163 (Bound silent and refused connections between processes, and test configurations with real clients)
     var answers: [[ProcessStatistics]] = []
-    try process.run {
-      try admin.receive { message, _ throws(MessageError) in
-        if case .status(let processes) = message { answers.append(processes) }
+    // We play the logwriter; where we are too slow for the coordinator, we ask again.
+    let expected: [Role] = [.frontend, .logwriter, .coordinator]
+    let deadline = Clock.monotonicNs() + 60_000_000_000
+    repeat {
+      answers = []
+      try admin.send(.status(busiest: 0))
+      try admin.send(.status(busiest: 7))
+      try process.run {
+        try admin.receive { message, _ throws(MessageError) in
+          if case .status(let processes) = message { answers.append(processes) }
+        }
+        return answers.count == 2
       }
-      return answers.count == 2
-    }
-    #expect(answers[0].map(\.role) == [.frontend, .logwriter, .coordinator])
+    } while answers[0].map(\.role) != expected && Clock.monotonicNs() < deadline
+    #expect(answers[0].map(\.role) == expected)
     #expect(answers[0].last?.pid == process.pid)
     _ = consume silent
   }

@@ -143,7 +143,8 @@ static uint64_t due_ns(const struct run *run) {
 
 static void produce_due(struct run *run) {
   for (uint64_t due = due_ns(run); due <= now_ns() && due < run->end_ns; due = due_ns(run)) {
-    if (!pipeline_has_room(&run->producer)) return;
+    // What was issued before still has to leave.
+    if (!pipeline_has_room(&run->producer)) break;
     uint64_t number = run->producer.issued;
     struct request_frame *frame = &run->frames[number % run->settings->in_flight];
     uint8_t *batch = frame->bytes + run->batch_at;

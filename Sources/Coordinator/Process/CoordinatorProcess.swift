@@ -86,7 +86,8 @@ final class CoordinatorProcess: EventHandler {
     switch source {
     case .timer(let body): body()
     case .logWriterRetry: connectToLogWriter()
-    case .listener, .greeting, .peer, .logWriter: preconditionFailure("not a timer")
+    case .listener: listener.expired()
+    case .greeting, .peer, .logWriter: preconditionFailure("not a timer")
     }
   }
 

@@ -122,6 +122,7 @@ final class FetcherProcess: EventHandler {
     case .logwriterRetry: openLogWriter()
     case .coordinatorRetry: openCoordinator()
     case .drained: loop.stop()
+    case .listener: listener.expired()
     default: break
     }
   }

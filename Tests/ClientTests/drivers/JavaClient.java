@@ -19,7 +19,9 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.DescribeConfigsOptions;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.Consumer;
@@ -96,6 +98,27 @@ public class JavaClient {
     for (ConfigEntry entry : admin.describeConfigs(List.of(resource)).all()
         .get(PATIENCE_S, TimeUnit.SECONDS).get(resource).entries())
       say("config", entry.name(), entry.value());
+  }
+
+  /* `alter TYPE RESOURCE OPERATION NAME VALUE`: incrementalAlterConfigs. */
+  void alter(String type, String name, String operation, String config, String value)
+      throws Exception {
+    ConfigResource resource = new ConfigResource(ConfigResource.Type.valueOf(type), name);
+    AlterConfigOp op = new AlterConfigOp(
+        new ConfigEntry(config, value), AlterConfigOp.OpType.valueOf(operation));
+    admin.incrementalAlterConfigs(Map.of(resource, List.of(op)))
+        .all().get(PATIENCE_S, TimeUnit.SECONDS);
+  }
+
+  /* `config NAME VALUE SOURCE READONLY TYPE`, then its `synonym NAME VALUE SOURCE`…. */
+  void sources(String type, String name, String config) throws Exception {
+    ConfigResource resource = new ConfigResource(ConfigResource.Type.valueOf(type), name);
+    DescribeConfigsOptions options = new DescribeConfigsOptions().includeSynonyms(true);
+    ConfigEntry entry = admin.describeConfigs(List.of(resource), options).all()
+        .get(PATIENCE_S, TimeUnit.SECONDS).get(resource).get(config);
+    say("config", entry.name(), entry.value(), entry.source(), entry.isReadOnly(), entry.type());
+    for (ConfigEntry.ConfigSynonym synonym : entry.synonyms())
+      say("synonym", synonym.name(), synonym.value(), synonym.source());
   }
 
   void cluster() throws Exception {
@@ -245,6 +268,8 @@ public class JavaClient {
       case "topics" -> topics();
       case "partitions" -> partitions(fields[1]);
       case "configs" -> configs(fields[1]);
+      case "alter" -> alter(fields[1], fields[2], fields[3], fields[4], fields[5]);
+      case "sources" -> sources(fields[1], fields[2], fields[3]);
       case "cluster" -> cluster();
       case "grow" -> grow(fields[1], Integer.parseInt(fields[2]));
       case "produce" -> produce(fields[1], fields[2], fields[3], fields[4]);
