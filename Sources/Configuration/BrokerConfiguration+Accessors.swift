@@ -71,6 +71,9 @@ extension BrokerConfiguration {
   public var logSegmentBytes: Int { int("log.segment.bytes") }
   public var logIndexIntervalBytes: Int { int("log.index.interval.bytes") }
   public var logIndexSizeMaxBytes: Int { int("log.index.size.max.bytes") }
+  public var logDirFreeLowBytes: Int64 { long("sluice.log.dir.free.low.bytes") }
+  public var logDirFreeLowPercent: Int64 { long("sluice.log.dir.free.low.percent") }
+  public var logDirBallastBytes: Int64 { long("sluice.log.dir.ballast.bytes") }
   public var logRetentionCheckIntervalMs: Int64 { long("log.retention.check.interval.ms") }
   public var logInitialTaskDelayMs: Int64 { long("log.initial.task.delay.ms") }
   public var logFlushOffsetCheckpointIntervalMs: Int64 {

@@ -9,8 +9,8 @@ enum ServedApis {
     .produce, .fetch, .listOffsets, .metadata, .offsetCommit, .offsetFetch, .findCoordinator,
     .joinGroup, .heartbeat, .leaveGroup, .syncGroup, .describeGroups, .listGroups, .apiVersions,
     .createTopics, .deleteTopics, .deleteRecords, .initProducerId, .describeConfigs, .alterConfigs,
-    .createPartitions, .deleteGroups, .incrementalAlterConfigs, .offsetDelete, .describeCluster,
-    .listConfigResources, .describeTopicPartitions,
+    .describeLogDirs, .createPartitions, .deleteGroups, .incrementalAlterConfigs, .offsetDelete,
+    .describeCluster, .listConfigResources, .describeTopicPartitions,
   ]
 
   private static let isServed: [Bool] = {

@@ -85,6 +85,10 @@ struct AppendRound {
           index = pending[Int(index)].next
         }
         guard let log = store.log(slot: slot, generation: generation) else { continue }
+        if log.directory.isLow, !log.isOffline {
+          refuse(start, upTo: index, .lowOnSpace)
+          continue
+        }
         let (bytesBefore, endBefore) = (bytesWritten, log.logEndOffset)
         writeRun(start, upTo: index, log, nowMs, frontend, broken, failed)
         let records = UInt64(max(0, log.logEndOffset - endBefore))
@@ -120,6 +124,7 @@ struct AppendRound {
     _ failed: (PartitionLog, StorageError) -> Void
   ) {
     var index = start
+    var trouble = StorageTrouble.none
     do throws(StorageError) {
       while index != end {
         let item = pending[Int(index)]
@@ -137,10 +142,11 @@ struct AppendRound {
     } catch {
       // Nothing more of this run is tried: a later batch must not take the offset of a lost one.
       failed(log, error)
-      refuse(index, upTo: end)
+      trouble = error.isOutOfSpace ? .full : .offline
+      refuse(index, upTo: end, trouble)
     }
     commits += 1
-    settle(start, upTo: end, log)
+    settle(start, upTo: end, log, trouble)
     flush(start, upTo: end, log)
   }
 
@@ -181,29 +187,33 @@ struct AppendRound {
       pending[index].answer.logAppendTimeMs = timestampMs
     case .refused(let error):
       pending[index].answer.error = error
+      if log.isOffline { pending[index].answer.trouble = .offline }
     case .malformed(let defect):
       pending[index].answer.error = .corruptMessage
       broken(pending[index].frontend, defect.rawValue)
     }
   }
 
-  private mutating func refuse(_ start: Int32, upTo end: Int32) {
+  private mutating func refuse(_ start: Int32, upTo end: Int32, _ trouble: StorageTrouble) {
     var index = start
     while index != end {
       pending[Int(index)].answer.error = .kafkaStorageError
+      pending[Int(index)].answer.trouble = trouble
       index = pending[Int(index)].next
     }
   }
 
   /// After a failed write the log's end tells which of the staged batches are in it.
-  private mutating func settle(_ start: Int32, upTo end: Int32, _ log: PartitionLog) {
+  private mutating func settle(
+    _ start: Int32, upTo end: Int32, _ log: PartitionLog, _ trouble: StorageTrouble
+  ) {
     var index = start
     while index != end {
       let item = pending[Int(index)]
       if item.answer.error == .none {
         if item.answer.baseOffset >= log.logEndOffset {
           pending[Int(index)].answer = AppendedEntry(
-            cookie: item.entry.cookie, error: .kafkaStorageError)
+            cookie: item.entry.cookie, error: .kafkaStorageError, trouble: trouble)
         } else {
           entriesWritten += 1
           bytesWritten += UInt64(item.entry.length)

@@ -57,6 +57,8 @@ extension LogWriter {
       startSweeping()
       try peer.channel.send(.partitionsDeleted(token: token, states))
     case .configureTopic(let topicId, let config): store.configure(topicId: topicId, config)
+    case .describeLogDirs(let token):
+      try peer.channel.send(.logDirs(token: token, store.logDirs))
     case .deleteRecords(let token, let records):
       let answers = store.delete(records)
       // What is told of as deleted cannot be read any more.
@@ -115,10 +117,12 @@ extension LogWriter {
     }
     store.appended(to: slot)
     do throws(StorageError) {
-      let outcome = try batches.withRawBytes { raw throws(StorageError) in
-        let outcome = try log.stage(raw, from: .coordinator, nowMs: Clock.wallMs())
-        try log.commit()
-        return outcome
+      let outcome = try store.withBallast(log.directory) { () throws(StorageError) in
+        try batches.withRawBytes { raw throws(StorageError) in
+          let outcome = try log.stage(raw, from: .coordinator, nowMs: Clock.wallMs())
+          try log.commit()
+          return outcome
+        }
       }
       switch outcome {
       case .staged(let baseOffset, let logAppendTimeMs):

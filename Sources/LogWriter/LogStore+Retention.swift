@@ -46,9 +46,12 @@ extension LogStore {
       let here = slots.filter { log(slot: $0)?.directory === directory }
       if here.isEmpty { continue }
       do throws(StorageError) {
-        try directory.writeLogStarts(durable: true)
+        try withBallast(directory) { () throws(StorageError) in
+          try directory.writeLogStarts(durable: true)
+        }
         done += here
       } catch {
+        if giveUp(directory, error) { continue }
         log.event(
           .partitionChangeFailed, "cannot delete old segments in \(directory.path): \(error)")
         // Without room for the checkpoint there will never be any: the names of removed segments
@@ -116,7 +119,9 @@ extension LogStore {
   func sweep() {
     let nowMs = Clock.wallMs()
     for directory in directories {
+      if directory.failure != nil { continue }
       do throws(StorageError) { try directory.sweep(nowMs: nowMs) } catch {
+        if giveUp(directory, error) { continue }
         log.event(
           .partitionChangeFailed, "cannot remove deleted files in \(directory.path): \(error)")
       }
@@ -124,5 +129,7 @@ extension LogStore {
   }
 
   /// When `sweep` has something to do, ms since 1970; nil for never.
-  var nextSweepMs: Int64? { directories.lazy.compactMap(\.nextRemovalMs).min() }
+  var nextSweepMs: Int64? {
+    directories.lazy.filter { $0.failure == nil }.compactMap(\.nextRemovalMs).min()
+  }
 }

@@ -12,16 +12,20 @@ import Storage
 final class LogStore {
   let scoreboard: ScoreboardWriter
   let environment: LogEnvironment
-  private(set) var directories: [LogDirectory] = []
+  var directories: [LogDirectory] = []
   /// Logs by slot; a free slot holds none.
   private(set) var logs: [PartitionLog?] = []
   private var generations: [UInt32] = []
   private var freeSlots: [UInt32] = []
-  private var slotByPartition: [TopicPartition: UInt32] = [:]
+  var slotByPartition: [TopicPartition: UInt32] = [:]
   /// Shared by all partitions of a topic.
-  private var settingsByTopic: [UUID128: LogSettings] = [:]
+  var settingsByTopic: [UUID128: LogSettings] = [:]
   /// Logs that must be recovered before they serve.
-  private(set) var unrecovered: [PartitionLog] = []
+  var unrecovered: [PartitionLog] = []
+  /// Directories of `log.dirs` that could not be opened.
+  var unopened: [UnopenedDirectory] = []
+  let spaceLimits: SpaceLimits
+  var spaceWatch = SpaceWatch()
   /// When to look at which log's age and size.
   var retention: RetentionSchedule
   /// Segments that readers have to let go, to be told at the end of the round.
@@ -63,16 +67,8 @@ final class LogStore {
     // The rest of the descriptors is for peers and hand-overs.
     environment = LogEnvironment(
       openSegmentsMax: Self.openSegmentsMax(descriptorsMax), device: device, executor: executor)
-    var clusterId: String?
-    for path in configuration.logDirs {
-      do throws(StorageError) {
-        let directory = try LogDirectory(
-          path, nodeId: configuration.nodeId, clusterId: clusterId, settings: LogSettings(),
-          environment: environment)
-        clusterId = directory.meta.clusterId
-        directories.append(directory)
-      } catch { throw .system("\(error)") }
-    }
+    spaceLimits = SpaceLimits(configuration)
+    try open(configuration)
     for directory in directories { takeIn(directory) }
   }
 
@@ -140,88 +136,7 @@ final class LogStore {
     return PartitionState(name: name, slot: slot, generation: generations[Int(slot)])
   }
 
-  // MARK: Creating and deleting
-
-  /// Creates the partition, or takes up the one that is there with the same topic id.
-  func create(_ spec: PartitionSpec) -> PartitionState {
-    let partition = TopicPartition(topic: spec.name.topic, partition: spec.name.partition)
-    func refused(_ error: ErrorCode, _ detail: String) -> PartitionState {
-      PartitionState(
-        name: spec.name, slot: PartitionImage.noSlot, generation: 0, error: error, detail: detail)
-    }
-    let settings = settings(of: spec.name.topicId, spec.config)
-    if let known = find(partition) {
-      // A directory that Kafka wrote before topics had ids has none: it is taken as it is.
-      guard known.topicId == spec.name.topicId || known.topicId == .zero else {
-        return refused(.inconsistentTopicId, "on disk is topic id \(known.topicId)")
-      }
-      known.settings = settings
-      known.lead(spec.leaderEpoch)
-      if let slot = slotByPartition[partition] {
-        markChanged(slot)
-        retention.touch(slot)
-      }
-      return state(of: known).named(spec.name)
-    }
-    guard slotByPartition.count < ScoreboardLayout.capacity else {
-      return refused(.kafkaStorageError, "a broker holds \(ScoreboardLayout.capacity) partitions")
-    }
-    guard let home = directories.min(by: { $0.logs.count < $1.logs.count }) else {
-      return refused(.kafkaStorageError, "there is no log directory")
-    }
-    do throws(StorageError) {
-      let made = try home.create(partition, topicId: spec.name.topicId, settings: settings)
-      made.lead(spec.leaderEpoch)
-      assignSlot(made)
-      return state(of: made)
-    } catch {
-      tell(.partitionChangeFailed, partition, "cannot create a partition: \(error)")
-      return refused(.kafkaStorageError, "\(error)")
-    }
-  }
-
-  /// Deletes partitions; their files go later, in slices.
-  /// - Parameter released: is told the slots that are free now.
-  func delete(_ names: [PartitionName], released: (UInt32) -> Void) -> [PartitionState] {
-    var answers: [PartitionState] = []
-    for directory in directories {
-      let here = names.filter { name in
-        let log = directory.logs[TopicPartition(topic: name.topic, partition: name.partition)]
-        return log.map { $0.topicId == name.topicId || $0.topicId == .zero } ?? false
-      }
-      if here.isEmpty { continue }
-      let partitions = here.map { TopicPartition(topic: $0.topic, partition: $0.partition) }
-      for partition in partitions {
-        if let slot = slotByPartition.removeValue(forKey: partition) {
-          releaseSlot(slot)
-          released(slot)
-        }
-        unrecovered.removeAll { $0.partition == partition }
-      }
-      var error: ErrorCode = .none
-      var detail = ""
-      do throws(StorageError) { try directory.delete(partitions) } catch let failure {
-        log.event(
-          .partitionChangeFailed, "cannot delete partitions in \(directory.path): \(failure)")
-        error = .kafkaStorageError
-        detail = "\(failure)"
-      }
-      answers += here.map {
-        PartitionState(
-          name: $0, slot: PartitionImage.noSlot, generation: 0, error: error, detail: detail)
-      }
-    }
-    for topicId in Set(names.map(\.topicId)) {
-      let isInUse = logs.contains { $0?.topicId == topicId }
-      if !isInUse { settingsByTopic[topicId] = nil }
-    }
-    // What is not there is deleted.
-    let done = Set(answers.map(\.name))
-    return answers
-      + names.filter { !done.contains($0) }.map {
-        PartitionState(name: $0, slot: PartitionImage.noSlot, generation: 0)
-      }
-  }
+  // MARK: Configuring
 
   func configure(topicId: UUID128, _ config: LogConfig) {
     // One that is not here yet brings its settings when it is created.
@@ -229,7 +144,7 @@ final class LogStore {
     for slot in logs.indices where logs[slot]?.topicId == topicId { retention.touch(UInt32(slot)) }
   }
 
-  private func settings(of topicId: UUID128, _ config: LogConfig) -> LogSettings {
+  func settings(of topicId: UUID128, _ config: LogConfig) -> LogSettings {
     if let known = settingsByTopic[topicId] {
       known.config = config
       return known
@@ -277,6 +192,7 @@ final class LogStore {
   func noteFailure(_ failed: PartitionLog, _ error: StorageError) {
     failures += 1
     if failed.isOffline { return }
+    if error.isOutOfSpace { foundFull(failed.directory) }
     tell(
       .appendRefused, failed.partition,
       "a partition refuses records, others may too: \(error)")
@@ -298,7 +214,7 @@ final class LogStore {
 
   // MARK: Slots
 
-  private func assignSlot(_ partitionLog: PartitionLog) {
+  func assignSlot(_ partitionLog: PartitionLog) {
     let slot: UInt32
     if let free = freeSlots.popLast() {
       slot = free
@@ -316,7 +232,7 @@ final class LogStore {
     publish(slot)
   }
 
-  private func releaseSlot(_ slot: UInt32) {
+  func releaseSlot(_ slot: UInt32) {
     segmentsDropped(slot, .min ..< .max)
     logs[Int(slot)] = nil
     work[Int(slot)] = SlotWork()
@@ -355,16 +271,20 @@ final class LogStore {
   /// - Parameter body: is told of each.
   /// - Returns: their states, for the coordinator.
   func takeFailed(_ body: (PartitionLog) -> Void) -> [PartitionState] {
-    environment.takeFailed().map { failed in
-      body(failed)
-      if let failure = failed.failure {
-        tell(
-          .partitionOffline, failed.partition,
-          "a partition is offline: \(failure)")
+    var states: [PartitionState] = []
+    // A directory that is given up takes its other partitions along.
+    while case let failed = environment.takeFailed(), !failed.isEmpty {
+      for partitionLog in failed {
+        body(partitionLog)
+        if let failure = partitionLog.failure {
+          giveUp(partitionLog.directory, failure)
+          tell(.partitionOffline, partitionLog.partition, "a partition is offline: \(failure)")
+        }
+        if let slot = slotByPartition[partitionLog.partition] { markChanged(slot) }
+        states.append(state(of: partitionLog))
       }
-      if let slot = slotByPartition[failed.partition] { markChanged(slot) }
-      return state(of: failed)
     }
+    return states
   }
 
   /// Publishes all changed slots and hands them to `wake`, after the barrier that lets nobody

@@ -17,13 +17,16 @@ final class LogWriter: EventHandler {
     case fetcher(Int)
     case coordinator(Int)
     /// Timers: recover the next partition, delete what is too old, remove files of what was deleted,
-    /// forget idle producers.
+    /// see whether a full disk has room again, forget idle producers.
     case recover
     case retain
     case sweep
+    case space
     case expireProducers
     /// Helper threads have finished syncs.
     case synced
+    /// A helper thread has closed removed files.
+    case closed
     /// Timers: `flush.ms` of some log is over; recovery points have changed for a while.
     case timedFlush
     case checkpoint
@@ -50,6 +53,11 @@ final class LogWriter: EventHandler {
   private var retentionMs = Int64.max
   private var sweepTimer: TimerID?
   private var sweepMs = Int64.max
+  private var isSpaceTimerSet = false
+  private let closer: ThreadedFileCloser
+
+  /// How often to look whether a full disk has room again.
+  private static let spaceCheckMs: Int64 = 1_000
 
   /// Kafka's `producer.id.expiration.check.interval.ms`.
   private static let expirationCheckMs: Int64 = 600_000
@@ -65,7 +73,10 @@ final class LogWriter: EventHandler {
         source: .siblings,
         greetingSource: { .greeting($0) })
       syncs = try loop.watch(store.syncDescriptor, .readable, .synced)
+      closer = try ThreadedFileCloser()
+      _ = try loop.watch(closer.descriptor, .readable, .closed)
     } catch { throw ServiceFailure(error) }
+    store.environment.closer = closer
     loop.upkeep = context.upkeep
     context.upkeep.tell(
       counters: { [unowned self] in counters }, status: { [unowned self] in status + pace($0) })
@@ -75,6 +86,9 @@ final class LogWriter: EventHandler {
   func run() throws(ServiceFailure) {
     begin()
     do throws(Errno) { try loop.run(self) } catch { throw ServiceFailure(error) }
+    if let failure = store.lastFailure {
+      throw .system("no log directory is left: \(failure)")
+    }
     context.notifyStopping()
     store.close()
   }
@@ -84,6 +98,7 @@ final class LogWriter: EventHandler {
     context.notifyReady(status: status)
     if !store.unrecovered.isEmpty { loop.schedule(afterMs: 0, .recover) }
     startSweeping()
+    store.checkSpace(nowNs: Clock.monotonicNs(), bytesWritten: 0)
     loop.schedule(afterMs: Self.expirationCheckMs, .expireProducers)
   }
 
@@ -91,8 +106,10 @@ final class LogWriter: EventHandler {
   var status: String {
     let waiting = store.unrecovered.count
     let count = store.partitionCount
-    return waiting == 0
-      ? "\(count) partitions" : "recovered \(count) of \(count + waiting) partitions"
+    return
+      (waiting == 0
+      ? "\(count) partitions" : "recovered \(count) of \(count + waiting) partitions")
+      + store.directoryStatus
   }
 
   private func pace(_ pace: Pace) -> String {
@@ -107,7 +124,8 @@ final class LogWriter: EventHandler {
     case .fetcher(let number): fetcherReady(number, readiness)
     case .coordinator(let number): coordinatorReady(number, readiness)
     case .synced: store.environment.finishSyncs()
-    case .recover, .retain, .sweep, .expireProducers, .timedFlush, .checkpoint: break
+    case .closed: closer.finish()
+    case .recover, .retain, .sweep, .space, .expireProducers, .timedFlush, .checkpoint: break
     }
   }
 
@@ -127,22 +145,22 @@ final class LogWriter: EventHandler {
       sweepMs = .max
       store.sweep()
       startSweeping()
+    case .space:
+      isSpaceTimerSet = false
+      store.checkSpace(nowNs: loop.nowNs, bytesWritten: round.bytesWritten)
+      makeRoom()
     case .expireProducers:
       store.expireProducers()
       loop.schedule(afterMs: Self.expirationCheckMs, .expireProducers)
-<<<<<<< HEAD
     case .timedFlush, .checkpoint: flushTimerExpired(source)
     case .siblings: listener.expired()
-    case .greeting, .frontend, .fetcher, .coordinator, .synced: break
-=======
-    case .siblings: listener.expired()
-    case .greeting, .frontend, .fetcher, .coordinator: break
->>>>>>> 573c163 (Bound silent and refused connections between processes, and test configurations with real clients)
+    case .greeting, .frontend, .fetcher, .coordinator, .synced, .closed: break
     }
   }
 
   func roundEnded() {
     if !round.isEmpty {
+      store.checkSpaceIfDue(nowNs: loop.nowNs, bytesWritten: round.bytesWritten)
       round.write(
         to: store, frontend: { frontends[$0] }, broken: { brokenFrontends.append(($0, $1)) },
         failed: { store.noteFailure($0, $1) })
@@ -155,6 +173,7 @@ final class LogWriter: EventHandler {
     if !store.dropped.isEmpty { tellOfDropped() }
     setRetentionTimer()
     armFlushTimers()
+    if store.isTroubled { attendToDirectories() }
     if hasAnswers { answerFrontends() }
     for (number, rule) in brokenFrontends {
       dropFrontend(number, "it broke a rule of the edge: \(rule)")
@@ -291,6 +310,22 @@ final class LogWriter: EventHandler {
         }
       } catch { peer.channel.abort() }
     }
+  }
+
+  /// Some directory is full or has failed.
+  private func attendToDirectories() {
+    if store.lastFailure != nil { loop.stop() }
+    if !isSpaceTimerSet, store.isAnyLow {
+      isSpaceTimerSet = true
+      loop.schedule(afterMs: Self.spaceCheckMs, .space)
+      makeRoom()
+    }
+  }
+
+  private func makeRoom() {
+    context.upkeep.noteWork()
+    store.makeRoom()
+    startSweeping()
   }
 
   private func setRetentionTimer() {

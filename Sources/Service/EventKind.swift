@@ -44,6 +44,12 @@ public enum EventKind: String, CaseIterable, Sendable {
   case partitionUnreadable
   /// A partition's directory could not be made, removed or closed.
   case partitionChangeFailed
+  /// A log directory has so little room that producers are refused.
+  case logDirLow
+  /// It has enough again.
+  case logDirEnough
+  /// A log directory cannot be used, with all its partitions.
+  case logDirFailed
   /// The disk does not take records.
   case appendRefused
   /// The coordinator cannot record what was decided about topics.
@@ -74,6 +80,9 @@ public enum EventKind: String, CaseIterable, Sendable {
     case .partitionOffline: "fc89b1a9f8ba4c4bafba76619588d2f9"
     case .partitionUnreadable: "d4f970d8ea4444d8be87b3c90967d06c"
     case .partitionChangeFailed: "f90e1f8246ea469fa967a6da989e308e"
+    case .logDirLow: "0f9e5eacb6dc468c87984c92c801a568"
+    case .logDirEnough: "38b7e2c394994615a0b4e10547163de8"
+    case .logDirFailed: "f0c93397325b414aa64732b9c0e8caec"
     case .appendRefused: "f27153f749f649aea46618ab99f5bc78"
     case .metadataRefused: "31aa78a3d1c143a6af748c3ff14cd046"
     case .groupsUnavailable: "44482e1682f24fcf9a491c8fb584cb8a"
@@ -83,11 +92,11 @@ public enum EventKind: String, CaseIterable, Sendable {
   public var level: Logger.Level {
     switch self {
     case .ready, .stopping, .statistics, .topicCreated, .topicChanged, .topicDeleted: .info
-    case .siblingLost, .configurationReloaded: .notice
-    case .configurationRefused, .systemRefused, .siblingViolation: .critical
+    case .siblingLost, .configurationReloaded, .logDirEnough: .notice
+    case .configurationRefused, .systemRefused, .siblingViolation, .logDirFailed: .critical
     case .peerRefused, .clientRefused, .partitionRecovered: .warning
     case .reloadRefused, .systemTrouble, .siblingDropped, .partitionOffline, .partitionUnreadable,
-      .partitionChangeFailed, .appendRefused, .metadataRefused, .groupsUnavailable:
+      .partitionChangeFailed, .logDirLow, .appendRefused, .metadataRefused, .groupsUnavailable:
       .error
     }
   }
@@ -96,11 +105,11 @@ public enum EventKind: String, CaseIterable, Sendable {
   var limit: EventLimit? {
     switch self {
     case .ready, .stopping, .statistics, .configurationReloaded, .reloadRefused,
-      .configurationRefused, .systemRefused, .siblingViolation:
+      .configurationRefused, .systemRefused, .siblingViolation, .logDirFailed:
       nil
     case .clientRefused: EventLimit(burst: 1, windowMs: 1_000)
     case .peerRefused, .systemTrouble, .appendRefused, .partitionUnreadable, .siblingDropped,
-      .partitionChangeFailed, .metadataRefused, .groupsUnavailable:
+      .partitionChangeFailed, .logDirLow, .logDirEnough, .metadataRefused, .groupsUnavailable:
       EventLimit(burst: 3, windowMs: 2_000)
     case .siblingLost: EventLimit(burst: 20, windowMs: 10_000)
     // An operator wants each of these by name; a disk that dies under a hundred thousand does not.
@@ -127,6 +136,8 @@ public enum EventKind: String, CaseIterable, Sendable {
     case .partitionOffline: "partitions that are offline"
     case .partitionUnreadable: "segments that cannot be read"
     case .partitionChangeFailed: "directories of partitions that cannot be changed"
+    case .logDirLow, .logDirEnough: "changes of the room in log directories"
+    case .logDirFailed: "log directories that failed"
     case .appendRefused: "appends that the disk refused"
     case .metadataRefused: "decisions that cannot be recorded"
     case .groupsUnavailable: "records of groups that cannot be written or read"

@@ -51,6 +51,12 @@ public class LogDevice {
   func makeDirectory(_ path: String) throws(Errno) -> Bool { try File.makeDirectory(path) }
 
   func removeDirectory(_ path: String) throws(Errno) { try File.removeDirectory(path) }
+
+  func space(_ path: String) throws(Errno) -> FileSystemSpace { try File.space(path) }
+
+  func allocate(_ fd: borrowing OwnedFD, count: Int64) throws(Errno) {
+    try File.allocate(fd, count: count)
+  }
 }
 
 extension LogDevice {

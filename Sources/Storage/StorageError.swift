@@ -1,6 +1,7 @@
 // The one error of this module: what was tried, on which file, and what went wrong. It takes one
-// partition (or one log directory at start) offline, never the process.
+// partition or one log directory offline; the process goes on as long as it has a directory.
 
+import Glibc
 import Linux
 
 /// A failed operation on the log.
@@ -53,6 +54,16 @@ public struct StorageError: Error, CustomStringConvertible, Sendable {
     case .shortWrite: true
     case .corruption, .format: false
     }
+  }
+}
+
+extension StorageError {
+  /// Whether the disk or its file system has failed, not just one file: as Kafka does, the whole log
+  /// directory is given up then.
+  public var isOfDisk: Bool {
+    guard case .system(let error) = cause else { return false }
+    return [EIO, EROFS, ENODEV, ENXIO, ESTALE, ENOTCONN, ESHUTDOWN, EUCLEAN, EREMOTEIO].contains(
+      error.code)
   }
 }
 

@@ -228,6 +228,9 @@ import Testing
     case .listConfigResources:
       return version == 0 ? [ListConfigResourcesRequest()]
         : [[], [2, 4], [8, 16, 32], [77]].map { ListConfigResourcesRequest(resourceTypes: $0) }
+    case .describeLogDirs:
+      return [DescribeLogDirsRequest(topics: nil), DescribeLogDirsRequest(topics: [
+        .init(topic: "t", partitions: [0, 7]), .init(topic: "none", partitions: [0])])]
     case .createPartitions:
       return [CreatePartitionsRequest(topics: [
         .init(name: "t", count: 3), .init(name: "none", count: 3),

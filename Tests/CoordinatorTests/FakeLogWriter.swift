@@ -76,6 +76,21 @@ final class FakeLogWriter {
       for (slot, log) in logs where log.name.topicId == id { logs[slot]?.config = config }
       return []
     case .reportStatistics, .configureBroker: return []
+    case .describeLogDirs(let token):
+      let partitions = logs.values.sorted { $0.slot < $1.slot }.map {
+        LogDirState.Partition(
+          topic: $0.name.topic, partition: $0.name.partition, size: Int64($0.bytes.count))
+      }
+      return [
+        (
+          .logDirs(
+            token: token,
+            [
+              LogDirState(path: "/a", totalBytes: 1000, usableBytes: 10, partitions: partitions),
+              LogDirState(path: "/b", error: .kafkaStorageError),
+            ]), nil
+        )
+      ]
     }
   }
 

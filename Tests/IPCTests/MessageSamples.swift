@@ -95,6 +95,7 @@ enum Samples {
     .appended([
       AppendedEntry(cookie: 1, error: .none, baseOffset: 4, logAppendTimeMs: 5, logStartOffset: 6),
       AppendedEntry(cookie: 2, error: .unknownServerError),
+      AppendedEntry(cookie: 3, error: .kafkaStorageError, trouble: .lowOnSpace),
     ]),
   ]
   static let frontendToFetcher: [FrontendToFetcher] = [
@@ -146,13 +147,14 @@ enum Samples {
   ]
   static let coordinatorToLogWriter: [CoordinatorToLogWriter] = [
     .createPartitions(
-      token: 1, [PartitionSpec(name: name, config: config, leaderEpoch: 5)]),
+      token: 1, [PartitionSpec(name: name, config: config, leaderEpoch: 5, isNew: true)]),
     .deletePartitions(token: 2, [name, name]), .configureTopic(topicId: id, config),
     .append(token: 3, slot: 4, generation: 5, acks: -1, batches: [1, 2, 3]), .openSegment(query),
     .lookUpTimestamp(token: 1, slot: 2, generation: 3, timestampMs: -2),
     .lookUpMaxTimestamp(token: 1, slot: 2, generation: 3), .reportStatistics(busiest: 50),
     .deleteRecords(token: 1, [RecordsToDelete(slot: 2, generation: 3, beforeOffset: -1)]),
     .configureBroker(dynamic),
+    .describeLogDirs(token: 9),
   ]
   static let logWriterToCoordinator: [LogWriterToCoordinator] = [
     .scoreboard(clusterId: "nQ5IT4hhTvKqEOtqMfoXWQ"), .inventory([state, state], isLast: true),
@@ -164,6 +166,15 @@ enum Samples {
     .segment(segment(index: true)), .segmentUnavailable(refusal),
     .maxTimestamp(token: 4, error: .none, offset: 5, timestampMs: 6), .partitionChanged(state),
     .statistics(statistics),
+    .logDirs(token: 9, []),
+    .logDirs(
+      token: 9,
+      [
+        LogDirState(
+          path: "/srv/a", totalBytes: 1 << 40, usableBytes: 7,
+          partitions: [.init(topic: "t", partition: 3, size: 1 << 33)]),
+        LogDirState(path: "/srv/b", error: .kafkaStorageError),
+      ]),
     .recordsDeleted(
       token: 1,
       [RecordsDeleted(error: .none, lowWatermark: 7), RecordsDeleted(error: .offsetOutOfRange)]),

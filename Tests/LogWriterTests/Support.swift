@@ -35,11 +35,16 @@ final class Broker {
   private let device: LogDevice
   private let overrides: [String]
 
-  init(device: LogDevice = LogDevice(), overrides: [String] = []) throws {
+  /// - Parameter moreLogDirs: behind the one of its own in `log.dirs`.
+  init(
+    device: LogDevice = LogDevice(), overrides: [String] = [], moreLogDirs: [String] = []
+  ) throws {
     temporary = try TemporaryDirectory()
     self.device = device
-    self.overrides = overrides
-    writer = try Self.start(temporary.path, device, overrides)
+    let all = ["\(temporary.path)/data"] + moreLogDirs
+    self.overrides =
+      overrides + (moreLogDirs.isEmpty ? [] : ["log.dirs=\(all.joined(separator: ","))"])
+    writer = try Self.start(temporary.path, device, self.overrides)
   }
 
   private static func start(_ path: String, _ device: LogDevice, _ overrides: [String]) throws
@@ -47,7 +52,7 @@ final class Broker {
   {
     var options = ServiceOptions()
     options.runtimeDirectory = path
-    options.overrides = ["log.dirs=\(path)/data"] + overrides
+    options.overrides = ["log.dirs=\(path)/data", "sluice.log.dir.ballast.bytes=0"] + overrides
     let context = try ServiceContext(role: .logwriter, options: options)
     let store = try LogStore(
       configuration: context.configuration, descriptorsMax: 1024, device: device, log: context.log)
@@ -187,7 +192,7 @@ final class CoordinatorSide {
     configure(&config)
     return PartitionSpec(
       name: PartitionName(topic: topic, partition: partition, topicId: topicId), config: config,
-      leaderEpoch: 2)
+      leaderEpoch: 2, isNew: true)
   }
 
   func create(_ specs: [PartitionSpec]) throws -> [PartitionState] {

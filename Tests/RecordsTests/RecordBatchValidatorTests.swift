@@ -55,6 +55,23 @@ import Testing
     #expect(header.recordCount == 3)
   }
 
+  /// sarama 1.22 leaves the greatest timestamp unset; others may claim any.
+  @Test(arguments: [-1, nowMs + 5, nowMs - 10] as [Int64])
+  func theGreatestTimestampIsThatOfTheRecords(_ claimed: Int64) throws {
+    let right = Self.batch()
+    var bytes = Self.patched(right) { bytes in
+      withUnsafeBytes(of: claimed.bigEndian) { bytes.replaceSubrange(35..<43, with: $0) }
+    }
+    let header = try bytes.withUnsafeBytes {
+      RecordBatchValidator.validate($0, rules: Self.rules, nowMs: Self.nowMs)
+    }.get()
+    #expect(header.maxTimestamp == Self.nowMs - 8)
+    bytes.withUnsafeMutableBytes {
+      RecordBatchHeader.assignMaxTimestamp(header.maxTimestamp, in: $0)
+    }
+    #expect(bytes == right)
+  }
+
   struct Case: CustomTestStringConvertible {
     let name: String
     let bytes: [UInt8]

@@ -52,6 +52,7 @@ enum HandledApis {
     .api(InitProducerIdApi.handle),
     .api(DescribeConfigsApi.handle),
     .api(AlterConfigsApi.handle),
+    .api(DescribeLogDirsApi.handle),
     .api(CreatePartitionsApi.handle),
     .api(DeleteGroupsApi.handle),
     .api(IncrementalAlterConfigsApi.handle),

@@ -42,6 +42,7 @@ final class LogConversation {
     case segment((SegmentAnswer) -> Void)
     case maxTimestamp((MaxTimestampAnswer) -> Void)
     case recordsDeleted(([RecordsDeleted]?) -> Void)
+    case logDirs(([LogDirState]?) -> Void)
   }
 
   private unowned let port: any LogWriterPort
@@ -103,6 +104,10 @@ final class LogConversation {
     ask(.recordsDeleted(then)) { .deleteRecords(token: $0, records) }
   }
 
+  func describeLogDirs(then: @escaping ([LogDirState]?) -> Void) {
+    ask(.logDirs(then)) { .describeLogDirs(token: $0) }
+  }
+
   /// Takes an answer in; messages that answer nothing are the caller's.
   func answered(
     _ message: LogWriterToCoordinator, _ descriptors: inout DescriptorList
@@ -131,6 +136,9 @@ final class LogConversation {
     case .recordsDeleted(let token, let answers):
       guard case .recordsDeleted(let then) = try take(token) else { throw Self.mismatch(token) }
       then(answers)
+    case .logDirs(let token, let directories):
+      guard case .logDirs(let then) = try take(token) else { throw Self.mismatch(token) }
+      then(directories)
     case .scoreboard, .inventory, .partitionChanged, .statistics:
       preconditionFailure("not an answer")
     }
@@ -159,6 +167,7 @@ final class LogConversation {
     case .segment(let then): then(.lost)
     case .maxTimestamp(let then): then(.lost)
     case .recordsDeleted(let then): then(nil)
+    case .logDirs(let then): then(nil)
     }
   }
 

@@ -185,7 +185,7 @@ final class CoordinatorProcess: EventHandler {
     case .statistics(let statistics):
       peers.status.answered(Peers.logWriterNumber, [statistics])
     case .partitionsCreated, .partitionsDeleted, .appended, .segment, .segmentUnavailable,
-      .maxTimestamp, .recordsDeleted:
+      .maxTimestamp, .recordsDeleted, .logDirs:
       try broker.logs.answered(message, &descriptors)
     }
     if !isReady, broker.topics.phase == .ready { becomeReady(broker) }

@@ -153,7 +153,7 @@ final class TopicKeeper {
       deleteLogs(id, plan.deleted.filter { $0.topicId == id })
     }
     let topics = state.topicsInOrder
-    let all = topics.flatMap { specs($0, from: 0) }
+    let all = topics.flatMap { specs($0, from: 0, areNew: false) }
     phase = .takingUp(batchesLeft: (all.count + Self.batchMax - 1) / Self.batchMax)
     for topic in topics { placement.expect(topic) }
     if all.isEmpty { return becomeReady() }
@@ -218,7 +218,7 @@ final class TopicKeeper {
       wait(for: topics, timeoutMs: timeoutMs) { then(.success($0)) }
       // Without a logwriter the reconciliation will do it.
       if phase == .away { return }
-      ask(topics.flatMap { specs($0, from: before[$0.id] ?? 0) }) { [unowned self] answered in
+      ask(topics.flatMap { specs($0, from: before[$0.id] ?? 0, areNew: true) }) { [unowned self] answered in
         if !answered { return }
         publish(topics)
         settle()
@@ -320,11 +320,12 @@ final class TopicKeeper {
 
   // MARK: - Asking and telling
 
-  private func specs(_ topic: Topic, from first: Int) -> [PartitionSpec] {
+  private func specs(_ topic: Topic, from first: Int, areNew: Bool) -> [PartitionSpec] {
     let config = configs.settings(topic.configs).log
     return (first..<max(first, topic.partitionCount)).map {
       PartitionSpec(
-        name: topic.partitionName($0), config: config, leaderEpoch: topic.leaderEpochs[$0])
+        name: topic.partitionName($0), config: config, leaderEpoch: topic.leaderEpochs[$0],
+        isNew: areNew)
     }
   }
 

@@ -79,6 +79,7 @@ struct AppendQueue {
     else { throw MessageError("appended entry \(entry.cookie) was not asked for") }
     unlink(number)
     appends[number].error = entry.error
+    appends[number].trouble = entry.trouble
     appends[number].baseOffset = entry.baseOffset
     appends[number].logAppendTimeMs = entry.logAppendTimeMs
     appends[number].logStartOffset = entry.logStartOffset

@@ -1,6 +1,7 @@
 // Produce requests that are not answered yet, and their partitions. Both live in tables of fixed-size
 // entries that are used again, so that a request allocates nothing; numbers link them.
 
+import IPC
 import Model
 import Records
 
@@ -71,6 +72,7 @@ struct PendingAppend {
   var baseOffset: Int64 = -1
   var logAppendTimeMs: Int64 = -1
   var logStartOffset: Int64 = -1
+  var trouble = StorageTrouble.none
   /// Why the batch was refused before it went anywhere.
   var rejection: RecordBatchRejection?
   /// All records that are at fault for that, if there may be several.

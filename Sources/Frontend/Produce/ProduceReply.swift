@@ -2,6 +2,7 @@
 // taken from where they lie, results from the pending entries in the same order. Allocates nothing
 // unless a batch was refused, which takes a text.
 
+import IPC
 import KafkaProtocol
 import Model
 import Records
@@ -85,7 +86,11 @@ extension ProducePath {
           &writer)
       } else {
         try writer.writeArrayCount(0, compact: flexible, "recordErrors")
-        writer.writeNullString(compact: flexible)
+        if let message = append.trouble.message {
+          try writer.writeString(message, compact: flexible, "errorMessage")
+        } else {
+          writer.writeNullString(compact: flexible)
+        }
       }
     }
     if flexible { writer.writeUnsignedVarint(0) }
@@ -104,5 +109,18 @@ extension ProducePath {
       if flexible { writer.writeUnsignedVarint(0) }
     }
     try writer.writeString(message, compact: flexible, "errorMessage")
+  }
+}
+
+extension StorageTrouble {
+  /// What a producer is told, from version 8 on.
+  fileprivate var message: String? {
+    switch self {
+    case .none: nil
+    case .lowOnSpace:
+      "The log directory is low on disk space: no records are taken until there is more."
+    case .full: "The disk had no room for these records."
+    case .offline: "The partition is offline: its log directory cannot be used."
+    }
   }
 }

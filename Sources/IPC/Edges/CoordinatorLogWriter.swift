@@ -26,6 +26,8 @@ public enum CoordinatorToLogWriter: Message {
   case deleteRecords(token: UInt64, [RecordsToDelete])
   /// What was set for the broker at run time, whole. First message, and whenever it changes.
   case configureBroker(DynamicBrokerConfigs)
+  /// Asks for the directories of `log.dirs`.
+  case describeLogDirs(token: UInt64)
 }
 
 public enum LogWriterToCoordinator: Message {
@@ -47,6 +49,7 @@ public enum LogWriterToCoordinator: Message {
   case statistics(ProcessStatistics)
   /// One answer for each `RecordsToDelete`, in their order. What is deleted stays so.
   case recordsDeleted(token: UInt64, [RecordsDeleted])
+  case logDirs(token: UInt64, [LogDirState])
 }
 
 /// A partition to create or to take up.
@@ -55,11 +58,15 @@ public struct PartitionSpec: Equatable, Sendable {
   public var config: LogConfig
   /// Epoch of the leader from now on; stamped into batches.
   public var leaderEpoch: Int32
+  /// It was decided on just now. A partition that was there before may lie in a log directory that
+  /// cannot be used at the moment: then it is not created anew in another one.
+  public var isNew: Bool
 
-  public init(name: PartitionName, config: LogConfig, leaderEpoch: Int32) {
+  public init(name: PartitionName, config: LogConfig, leaderEpoch: Int32, isNew: Bool) {
     self.name = name
     self.config = config
     self.leaderEpoch = leaderEpoch
+    self.isNew = isNew
   }
 }
 
@@ -140,6 +147,7 @@ extension CoordinatorToLogWriter {
     case .reportStatistics: 8
     case .deleteRecords: 9
     case .configureBroker: 10
+    case .describeLogDirs: 11
     }
   }
 
@@ -153,6 +161,7 @@ extension CoordinatorToLogWriter {
         spec.name.encode(into: &writer)
         spec.config.encode(into: &writer)
         writer.put(spec.leaderEpoch)
+        writer.put(spec.isNew)
       }
     case .deletePartitions(let token, let names):
       writer.put(token)
@@ -181,6 +190,7 @@ extension CoordinatorToLogWriter {
       writer.put(token)
       writer.put(list: records) { records, writer in records.encode(into: &writer) }
     case .configureBroker(let dynamic): dynamic.encode(into: &writer)
+    case .describeLogDirs(let token): writer.put(token)
     }
   }
 
@@ -192,7 +202,7 @@ extension CoordinatorToLogWriter {
         try reader.list(minimumSize: 26) { reader throws(MessageError) in
           PartitionSpec(
             name: try PartitionName(from: &reader), config: try LogConfig(from: &reader),
-            leaderEpoch: try reader.integer())
+            leaderEpoch: try reader.integer(), isNew: try reader.bool())
         })
     case 2:
       self = .deletePartitions(
@@ -222,6 +232,7 @@ extension CoordinatorToLogWriter {
           try RecordsToDelete(from: &reader)
         })
     case 10: self = .configureBroker(try DynamicBrokerConfigs(from: &reader))
+    case 11: self = .describeLogDirs(token: try reader.integer())
     default: throw MessageError("coordinator→logwriter has no message \(kind)")
     }
   }
@@ -241,6 +252,7 @@ extension LogWriterToCoordinator {
     case .partitionChanged: 9
     case .statistics: 10
     case .recordsDeleted: 11
+    case .logDirs: 12
     }
   }
 
@@ -282,6 +294,9 @@ extension LogWriterToCoordinator {
     case .recordsDeleted(let token, let answers):
       writer.put(token)
       writer.put(list: answers) { answer, writer in answer.encode(into: &writer) }
+    case .logDirs(let token, let directories):
+      writer.put(token)
+      writer.put(list: directories) { directory, writer in directory.encode(into: &writer) }
     }
   }
 
@@ -317,6 +332,12 @@ extension LogWriterToCoordinator {
         token: try reader.integer(),
         try reader.list(minimumSize: RecordsDeleted.size) { reader throws(MessageError) in
           try RecordsDeleted(from: &reader)
+        })
+    case 12:
+      self = .logDirs(
+        token: try reader.integer(),
+        try reader.list(minimumSize: LogDirState.minimumSize) { reader throws(MessageError) in
+          try LogDirState(from: &reader)
         })
     default: throw MessageError("logwriter→coordinator has no message \(kind)")
     }

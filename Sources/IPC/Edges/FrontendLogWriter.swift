@@ -58,19 +58,33 @@ public struct AppendedEntry: Equatable, Sendable {
   /// The broker's timestamp in ms for LogAppendTime topics, otherwise -1.
   public var logAppendTimeMs: Int64
   public var logStartOffset: Int64
+  /// What the client may be told of a KAFKA_STORAGE_ERROR.
+  public var trouble: StorageTrouble
 
-  public static let size = 34
+  public static let size = 35
 
   public init(
     cookie: UInt64, error: ErrorCode, baseOffset: Int64 = -1, logAppendTimeMs: Int64 = -1,
-    logStartOffset: Int64 = -1
+    logStartOffset: Int64 = -1, trouble: StorageTrouble = .none
   ) {
+    self.trouble = trouble
     self.cookie = cookie
     self.error = error
     self.baseOffset = baseOffset
     self.logAppendTimeMs = logAppendTimeMs
     self.logStartOffset = logStartOffset
   }
+}
+
+/// Why the storage takes no records.
+public enum StorageTrouble: UInt8, Sendable, CaseIterable {
+  case none = 0
+  /// The log directory has less room than it is to keep; producers are refused until there is more.
+  case lowOnSpace = 1
+  /// The disk had no room for these records.
+  case full = 2
+  /// The partition, or its log directory, is offline.
+  case offline = 3
 }
 
 /// The most entries that fit one datagram.
@@ -139,6 +153,7 @@ extension LogWriterToFrontend {
         writer.put(entry.baseOffset)
         writer.put(entry.logAppendTimeMs)
         writer.put(entry.logStartOffset)
+        writer.put(entry.trouble.rawValue)
       }
     }
   }
@@ -149,12 +164,24 @@ extension LogWriterToFrontend {
     case 2:
       self = .appended(
         try reader.list(minimumSize: AppendedEntry.size) { reader throws(MessageError) in
-          AppendedEntry(
+          let entry = AppendedEntry(
             cookie: try reader.integer(), error: ErrorCode(rawValue: try reader.integer()),
             baseOffset: try reader.integer(), logAppendTimeMs: try reader.integer(),
             logStartOffset: try reader.integer())
+          return try entry.with(trouble: reader.integer())
         })
     default: throw MessageError("logwriter→frontend has no message \(kind)")
     }
+  }
+}
+
+extension AppendedEntry {
+  fileprivate func with(trouble code: UInt8) throws(MessageError) -> AppendedEntry {
+    guard let trouble = StorageTrouble(rawValue: code) else {
+      throw MessageError("no trouble of the storage has number \(code)")
+    }
+    var entry = self
+    entry.trouble = trouble
+    return entry
   }
 }

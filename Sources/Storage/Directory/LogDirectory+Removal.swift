@@ -7,6 +7,11 @@
 import Linux
 import Model
 
+/// Closes the descriptors of removed files beside the loop.
+public protocol FileCloser: AnyObject {
+  func close(_ file: consuming OwnedFD)
+}
+
 /// The files of one segment that have been renamed to *.deleted.
 struct DoomedSegment {
   let partition: TopicPartition
@@ -21,6 +26,7 @@ extension LogDirectory {
   public func writeLogStarts(durable: Bool) throws(StorageError) {
     try OffsetCheckpoint.logStart.write(
       offsets(of: .logStart), in: path, environment.device, durable: durable)
+    if durable { hasOldStarts = false }
   }
 
   /// Renames the files of a segment, to be removed when `dueMs` has come. A file that is not there
@@ -72,7 +78,25 @@ extension LogDirectory {
       let name = LogFileName.name(kind, segment.baseOffset) + LogFileName.deletedSuffix
       let file = "\(path)/\(segment.partition)/\(name)"
       // The partition may have been deleted meanwhile, and the file with it.
-      try about("remove", file) { () throws(Errno) in try environment.device.remove(file) }
+      try about("remove", file) { () throws(Errno) in try remove(file: file) }
     }
   }
+
+  /// Removes a file. To free the blocks of a large one takes the kernel a while, which it does when
+  /// the last descriptor is closed: somebody else is let close ours.
+  func remove(file: String) throws(Errno) {
+    guard let closer = environment.closer, isLarge(file) else {
+      try environment.device.remove(file)
+      return
+    }
+    let held = try environment.device.open(file, .readOnly)
+    try environment.device.remove(file)
+    closer.close(held)
+  }
+
+  private func isLarge(_ file: String) -> Bool {
+    do throws(Errno) { return try File.status(file).size >= Self.largeBytes } catch { return false }
+  }
+
+  private static let largeBytes: Int64 = 8 << 20
 }

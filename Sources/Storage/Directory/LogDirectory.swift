@@ -30,6 +30,17 @@ public final class LogDirectory {
   var deleted: [String] = []
   /// Files of segments that are still to be removed.
   var doomed: [DoomedSegment] = []
+  /// The checkpoint has log starts of deleted partitions. A new one of such a name must not come
+  /// before they are gone: with a start beyond its end a crash would empty it.
+  var hasOldStarts = false
+  /// There is too little room for producers.
+  public internal(set) var isLow = false
+  /// What `checkSpace` saw last.
+  public internal(set) var space = FileSystemSpace(totalBytes: 0, availableBytes: 0)
+  /// Room is set aside.
+  var hasBallast = false
+  /// Why the directory as a whole cannot be used any more.
+  public internal(set) var failure: StorageError?
   /// Log starts of partitions that could not be taken in, to be kept in the checkpoint.
   var unloadedLogStarts: [(partition: TopicPartition, offset: Int64)] = []
   /// A recovery point is not in the checkpoint yet.
@@ -57,6 +68,7 @@ public final class LogDirectory {
     let device = environment.device
     try Self.makeDirectories(path, device)
     lock = try Self.lock(path, device)
+    hasBallast = File.exists(Self.ballastPath(path))
     meta = try Self.identity(path, nodeId: nodeId, clusterId: clusterId, device)
     let marker = "\(path)/\(CleanShutdown.fileName)"
     let isMarked = File.exists(marker)
@@ -96,6 +108,7 @@ public final class LogDirectory {
     _ partition: TopicPartition, topicId: UUID128, settings: LogSettings
   ) throws(StorageError) -> PartitionLog {
     precondition(logs[partition] == nil, "the partition is there already")
+    if hasOldStarts { try writeLogStarts(durable: true) }
     if forgotten.contains(partition) { try writeCheckpoints(durable: true) }
     let log = PartitionLog(
       partition, topicId: topicId, settings: settings,
@@ -127,11 +140,10 @@ public final class LogDirectory {
   /// Takes partitions away at once; their files go in slices of `sweep`. Descriptors that readers
   /// hold stay good.
   public func delete(_ partitions: [TopicPartition]) throws(StorageError) {
-    var hadStart = false
     for partition in partitions {
       guard let log = logs[partition] else { continue }
       log.flushing?.stop()
-      hadStart = hadStart || log.logStartOffset > 0
+      if log.logStartOffset > 0 { hasOldStarts = true }
       log.drop()
       let name = PartitionDirectory.deletedName(partition)
       try about("rename", log.path) { () throws(Errno) in
@@ -144,14 +156,14 @@ public final class LogDirectory {
     recoveryPointsChanged = true
     // Its end makes the new names durable, too.
     beginCheckpoint()
-    // A later partition of the same name must not inherit offsets: a start offset beyond its end
-    // would empty it after a crash.
-    if hadStart { try writeLogStarts(durable: true) }
+    if hasOldStarts { try writeLogStarts(durable: true) }
   }
 
   /// Closes every log. Only if that left nothing to recover is the stop clean.
   /// - Returns: why it is not, by partition; empty when it is.
   public func close() throws(StorageError) -> [(partition: TopicPartition, error: StorageError)] {
+    // What cannot be written to is left as it is.
+    if let failure { throw failure }
     var failures: [(TopicPartition, StorageError)] = []
     for (partition, log) in logs {
       do throws(StorageError) { try log.close() } catch { failures.append((partition, error)) }
@@ -193,7 +205,7 @@ public final class LogDirectory {
     let directory = "\(path)/\(name)"
     return try about("remove", directory) { () throws(Errno) in
       let files = try File.names(in: directory)
-      for file in files.prefix(filesMax) { try environment.device.remove("\(directory)/\(file)") }
+      for file in files.prefix(filesMax) { try remove(file: "\(directory)/\(file)") }
       if files.count > filesMax { return false }
       try environment.device.removeDirectory(directory)
       return true

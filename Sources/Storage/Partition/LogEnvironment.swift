@@ -8,6 +8,8 @@ public final class LogEnvironment {
   let scanner: BatchScanner
   let openLogs: OpenLogs
   let syncs: SyncQueue
+  /// Closes large files that were removed; nil has that happen on the spot.
+  public var closer: (any FileCloser)?
   private var failed: [PartitionLog] = []
   private var flushed: [PartitionLog] = []
   /// Logs with records that must be on disk by `flushDueMs`.

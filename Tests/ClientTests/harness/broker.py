@@ -56,7 +56,9 @@ def resident_bytes(pid):
 
 
 class Broker:
-    def __init__(self, overrides=None, arguments=(), descriptors_max=None):
+    def __init__(self, overrides=None, arguments=(), descriptors_max=None, disk_size=None):
+        """`disk_size`, such as "64m", puts the log on a file system of that size, in a mount
+        namespace of its own: look at it through `mounted`."""
         # Not pytest's directory: the path of a Unix socket has room for 107 bytes.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sluice-test-"))
         self.data = self.directory / "data"
@@ -74,6 +76,7 @@ class Broker:
         }
         self.arguments = ["--runtime-directory", str(self.runtime), *arguments]
         self.descriptors_max = descriptors_max
+        self.disk_size = disk_size
         self.process = None
 
     def start(self):
@@ -82,6 +85,10 @@ class Broker:
             command += ["--override", f"{name}={value}"]
         if self.descriptors_max is not None:
             command = ["prlimit", f"--nofile={self.descriptors_max}", *command]
+        if self.disk_size is not None:
+            self.data.mkdir()
+            mount = f'mount -t tmpfs -o size={self.disk_size} tmpfs "$0" && exec "$@"'
+            command = ["unshare", "-m", "sh", "-c", mount, str(self.data), *command]
         environment = {**os.environ, "SWIFT_BACKTRACE": "enable=no",
                        "TMPDIR": str(self.directory)}
         with open(self.log_path, "ab") as log:
@@ -90,6 +97,10 @@ class Broker:
                 start_new_session=True)
         eventually(self._serves, lambda: f"the broker serves\n{self.log()}", seconds=30)
         return self
+
+    def mounted(self, path):
+        """A path as the broker sees it."""
+        return pathlib.Path(f"/proc/{self.process.pid}/root") / pathlib.Path(path).relative_to("/")
 
     def _serves(self):
         if self.process.poll() is not None:
