@@ -101,11 +101,6 @@ import Testing
       path: process.socketPath, edge: .fetcherToCoordinator, instance: 1)
     let admin = Channel<AdminToCoordinator, CoordinatorToAdmin>(
       try Greeting.connect(path: process.socketPath, edge: .adminToCoordinator, instance: 1))
-<<<<<<< HEAD
-    try admin.send(.status(busiest: 0))
-    try admin.send(.status(busiest: 7))
-=======
->>>>>>> 573c163 (Bound silent and refused connections between processes, and test configurations with real clients)
     var answers: [[ProcessStatistics]] = []
     // We play the logwriter; where we are too slow for the coordinator, we ask again.
     let expected: [Role] = [.frontend, .logwriter, .coordinator]
