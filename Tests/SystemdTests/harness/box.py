@@ -4,6 +4,7 @@ It boots in about half a second. Nothing of it outlives `close`, or the death of
 kernel ends the namespaces with their first process, and that one with its parent.
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -51,7 +52,7 @@ def why_not():
 
 def remove_abandoned():
     """Control groups of boxes whose owners were killed; the kernel has ended what was in them."""
-    for cgroup in cgroup_root().glob("sluice-box.*"):
+    for cgroup in cgroup_root().glob("sluice-box-*.*"):
         if not os.path.exists(f"/proc/{cgroup.suffix[1:]}"):
             remove_cgroup(cgroup)
 
@@ -78,12 +79,16 @@ def eventually(holds, what, seconds=20):
         time.sleep(0.02)
 
 
+numbers = itertools.count(1)
+
+
 class Box:
     def __init__(self, tree):
         """`tree` is laid over the machine's files."""
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sluice-box-"))
         os.symlink(tree, self.directory / "tree")
-        self.cgroup = cgroup_root() / f"sluice-box.{os.getpid()}"
+        # One process may have several boxes.
+        self.cgroup = cgroup_root() / f"sluice-box-{next(numbers)}.{os.getpid()}"
         self.console = self.directory / "console"
         self.holder = None
         self.pid = None
