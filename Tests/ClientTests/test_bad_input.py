@@ -24,6 +24,13 @@ TLS_CLIENT_HELLO = bytes.fromhex("1603010200010001fc0303") + bytes(range(200))
 HTTP_REQUEST = b"GET /topics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
+@pytest.fixture
+def broker(own_broker):
+    """A broker for each test: the log sums up rules that are broken again and again, for longer the
+    longer it goes on, and each test wants its own line."""
+    return own_broker()
+
+
 def memory(broker):
     """What the family uses by itself; a broker that is not ours uses nothing."""
     return broker.memory() if hasattr(broker, "memory") else 0
