@@ -86,7 +86,9 @@ final class LogStore {
 
   private func takeIn(_ directory: LogDirectory) {
     for error in directory.damaged {
-      log.error("a checkpoint is damaged, and all logs of its directory are read: \(error)")
+      log.event(
+        .partitionChangeFailed,
+        "a checkpoint is damaged, and all logs of its directory are read: \(error)")
     }
     for (partition, error) in directory.refused {
       tell(.partitionOffline, partition, "a partition cannot be used: \(error)")

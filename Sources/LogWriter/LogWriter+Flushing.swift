@@ -49,7 +49,9 @@ extension LogWriter {
     armTimedFlush()
     for directory in store.directories {
       if let failure = directory.takeCheckpointFailure() {
-        context.log.error("a checkpoint could not be written, and will be tried again: \(failure)")
+        context.log.event(
+          .partitionChangeFailed,
+          "a checkpoint could not be written, and will be tried again: \(failure)")
       }
       guard directory.canBeginCheckpoint else { continue }
       if directory.recoveryPointsChanged, !flushTimers.isCheckpointArmed {

@@ -11,6 +11,7 @@ from harness.box import DEPENDENCIES, DRIVERS, Box, why_not
 from harness.load import Load
 
 ROOT = pathlib.Path(__file__).parents[2]
+PROPERTIES = "/etc/sluice/server.properties"
 
 
 def pytest_collection_modifyitems(items):
@@ -88,6 +89,18 @@ def drop_in(box):
         box.systemctl("daemon-reload")
 
 
+@pytest.fixture
+def properties(box):
+    """Changes the configuration for one test."""
+    path = box.host_path(PROPERTIES)
+    before = path.read_text()
+
+    def change(old, new):
+        assert old in before
+        path.write_text(before.replace(old, new))
+
+    yield change
+    path.write_text(before)
 
 
 @pytest.fixture

@@ -6,34 +6,41 @@ import re
 
 import pytest
 
+from conftest import PROPERTIES, ROOT
 from harness.box import eventually
 
 UNIT = "sluice-logwriter.service"
 SOCKET = "sluice-logwriter.socket"
 PATH = "/run/sluice/logwriter.sock"
-PROPERTIES = "/etc/sluice/server.properties"
 
-# Greets the logwriter as the role whose number is argument 1 (Sources/IPC/Hello.swift), waits at most
-# so many seconds for an answer, and says whether the logwriter has hung up.
+# Greets the logwriter as the role whose number and version of the edge are argument 1, waits at most so
+# many seconds for an answer, and says whether the logwriter has hung up.
 GREET = f"""
 import socket, struct, sys
 peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 peer.connect("{PATH}")
 peer.settimeout(float(sys.argv[2]))
 try:
-    role = int(sys.argv[1])
-    peer.send(struct.pack("<4sBBHI", b"SLUI", role, 2, {{4: 2}}.get(role, 1), 77))
+    role, version = (int(part) for part in sys.argv[1].split("/"))
+    peer.send(struct.pack("<4sBBHI", b"SLUI", role, 2, version, 77))
     print("closed" if peer.recv(1) == b"" else "open")
 except (BlockingIOError, TimeoutError):
     print("open")
 except (BrokenPipeError, ConnectionResetError):
     print("closed")
 """
-ROLES = {"frontend": 1, "fetcher": 3, "coordinator": 4, "admin": 5}
+
+
+def edge(role):
+    """The number of a role, and the version that it speaks with the logwriter: `3/2`."""
+    numbers = {"frontend": 1, "fetcher": 3, "coordinator": 4, "admin": 5}
+    pattern = rf"{role}ToLogWriter = Edge\(.*, version: (\d+)\)"
+    version = re.search(pattern, (ROOT / "Sources/IPC/Hello.swift").read_text())
+    return f"{numbers[role]}/{version.group(1) if version else 1}"
 
 
 def greet(box, role, user, groups=("sluice-to-logwriter",)):
-    return box.run("/usr/bin/python3", "-c", GREET, str(ROLES[role]), "10", check=False,
+    return box.run("/usr/bin/python3", "-c", GREET, edge(role), "10", check=False,
                    user=user, groups=groups)
 
 
@@ -45,24 +52,10 @@ def fails_with(box, code):
     return box.show(UNIT, "StatusText")
 
 
-@pytest.fixture
-def properties(box):
-    """Changes the configuration for one test."""
-    path = box.host_path(PROPERTIES)
-    before = path.read_text()
-
-    def change(old, new):
-        assert old in before
-        path.write_text(before.replace(old, new))
-
-    yield change
-    path.write_text(before)
-
-
 def test_the_first_connection_starts_it(box):
     box.systemctl("start", SOCKET)
     assert box.show(UNIT, "ActiveState") == "inactive"
-    box.run("/usr/bin/python3", "-c", GREET, "3", "0")
+    box.run("/usr/bin/python3", "-c", GREET, edge("fetcher"), "0")
     box.wait_active(UNIT)
 
 
@@ -118,7 +111,7 @@ def test_users_speak_for_their_roles_only(box, role, user, admitted):
     """All of these can open the socket; what counts is who the kernel says they are."""
     box.systemctl("start", UNIT)
     if admitted:
-        done = box.run("/usr/bin/python3", "-c", GREET, str(ROLES[role]), "0", user=user,
+        done = box.run("/usr/bin/python3", "-c", GREET, edge(role), "0", user=user,
                        groups=("sluice-to-logwriter",))
         assert done.stdout == "open\n"
         eventually(lambda: f"{role} 77 is gone" in box.journal(UNIT), "its end is noticed")

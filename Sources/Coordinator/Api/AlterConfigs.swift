@@ -6,6 +6,7 @@ import Configuration
 import KafkaProtocol
 import Logging
 import Model
+import Service
 
 /// Kafka's ConfigResource.Type.
 enum ConfigResourceType {
@@ -130,7 +131,7 @@ private enum ConfigAlterer {
       } catch { return error }
     }
     if !isOnlyValidated, let error = record(changes, context, broker) {
-      broker.log.error("configurations cannot be recorded: \(error)")
+      broker.log.event(.metadataRefused, "configurations cannot be recorded: \(error)")
       refusals = refusals.map {
         $0 ?? ConfigRefusal(.unknownServerError, "The metadata store failed.")
       }
