@@ -14,7 +14,7 @@ import Service
 
 extension Frontend {
   /// How long the store may take to answer, ms.
-  private static var storeMs: Int64 { 3000 }
+  private static var storeMs: Int64 { 10_000 }
 
   /// - Returns: false when there is nothing to keep or nobody to keep it.
   func offerHandOver() -> Bool {

@@ -57,6 +57,10 @@ def restart(box, unit, how="restart"):
     box.wait_active(unit)
 
 
+def is_told(box, text):
+    eventually(lambda: text in box.journal("sluice-frontend@*"), f"a line: {text}")
+
+
 @contextlib.contextmanager
 def load(box, topics, idempotent=(True,), **options):
     """Producers, each with its topic and a consumer; at the end nothing is missing, twice or out of
@@ -176,7 +180,7 @@ def test_a_thousand_connections_are_kept(broker, raw):
         client.send(client.api_versions())
     for client in clients:
         client.receive()
-    assert "1000 of 1000" in broker.journal(FRONTENDS[0])
+    is_told(broker, "went on with 1000 of 1000")
 
 
 def test_restarting_everything_keeps_connections(broker, raw, topic):
@@ -227,7 +231,7 @@ def test_without_a_store_connections_are_closed(broker, raw, drop_in):
     client.receive()
     restart(broker, FRONTENDS[0])
     assert client.is_ended()
-    assert "there is no store for them" in broker.journal(FRONTENDS[0])
+    is_told(broker, "there is no store for them")
     other = raw()
     other.send(other.api_versions())
     other.receive()
@@ -257,7 +261,7 @@ def test_junk_in_the_store_is_thrown_away(broker, raw, drop_in):
     client = raw()
     client.send(client.api_versions())
     client.receive()
-    assert "cannot be taken over and are closed" in broker.journal(FRONTENDS[0])
+    is_told(broker, "cannot be taken over and are closed")
     assert broker.show(FRONTENDS[0], "NFileDescriptorStore") == "0"
 
 
