@@ -13,7 +13,6 @@ enum Main {
   static func main() {
     ServiceMain.run(.coordinator) { context throws(ServiceFailure) in
       let configuration = context.configuration
-      context.tellCapacity("any number of topics and groups, which need no descriptors")
       let metadata: MetadataLog
       do throws(StoreError) {
         let store = try SQLiteStore(directory: "\(configuration.metadataLogDir)/metadata")
@@ -21,7 +20,9 @@ enum Main {
         try register(configuration, metadata)
       } catch { throw .system("\(error)") }
       if let notice = configuration.notice { context.log.notice("\(notice)") }
-      try CoordinatorProcess(context, metadata: metadata).run()
+      let process = try CoordinatorProcess(context, metadata: metadata)
+      context.tellCapacity("any number of topics and groups, which need no descriptors")
+      try process.run()
     }
   }
 

@@ -8,8 +8,9 @@ enum Main {
   static func main() {
     ServiceMain.run(.fetcher) { context throws(ServiceFailure) in
       context.notifyStatus("waiting for the logwriter and the coordinator")
-      context.tellCapacity(FetcherSettings(context).capacity)
-      try FetcherProcess(context).run()
+      let process = try FetcherProcess(context)
+      context.tellCapacity(process.settings.capacity)
+      try process.run()
     }
   }
 }

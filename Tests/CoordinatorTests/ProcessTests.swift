@@ -72,7 +72,8 @@ import Testing
                   name: "base", partitions: [.init(partitionIndex: 0, committedOffset: next)])
               ]), version: 8)] = next
       }
-      let enough = seed.int(5...58)
+      // The first round is answered whole, so that there is something to survive.
+      let enough = round == 0 ? 60 : seed.int(5...58)
       try process.run { frontend.responses.count >= enough }
       #expect(try process.end(SIGKILL) == .killed(signal: SIGKILL))
       for (request, name) in pending {
@@ -87,8 +88,8 @@ import Testing
       }
       process.logWriter.restart()
     }
-    #expect(!acknowledged.isEmpty)
-    #expect(committed >= 0)
+    #expect(!acknowledged.isEmpty, "\(seed)")
+    #expect(committed >= 0, "\(seed)")
   }
 
   @Test func theStatusHasEveryoneWhoAnswers() throws {
