@@ -95,10 +95,10 @@ final class LogWriter: EventHandler {
 
   /// Says ready and begins what goes on beside serving.
   func begin() {
+    store.checkSpace(nowNs: Clock.monotonicNs(), bytesWritten: 0)
     context.notifyReady(status: status)
     if !store.unrecovered.isEmpty { loop.schedule(afterMs: 0, .recover) }
     startSweeping()
-    store.checkSpace(nowNs: Clock.monotonicNs(), bytesWritten: 0)
     loop.schedule(afterMs: Self.expirationCheckMs, .expireProducers)
   }
 
@@ -171,9 +171,9 @@ final class LogWriter: EventHandler {
     store.environment.takeFlushed(flushed)
     store.publishChanged(wake)
     if !store.dropped.isEmpty { tellOfDropped() }
+    if store.isTroubled { attendToDirectories() }
     setRetentionTimer()
     armFlushTimers()
-    if store.isTroubled { attendToDirectories() }
     if hasAnswers { answerFrontends() }
     for (number, rule) in brokenFrontends {
       dropFrontend(number, "it broke a rule of the edge: \(rule)")
