@@ -1,4 +1,8 @@
-// New connections: accepted in bounded batches, counted, refused over a limit.
+// New connections: accepted in turn with other frontends, counted, refused over a limit.
+//
+// Of those who wait for a socket with EPOLLEXCLUSIVE the kernel wakes the one that has waited longest
+// in the socket's own list, and leaves it where it is: the same frontend would get connection after
+// connection. So each accepts one an event and goes to the end of the list by watching anew.
 
 import Glibc
 import Linux
@@ -19,10 +23,6 @@ final class Listener {
 }
 
 extension Frontend {
-  /// Connections that one event may bring, so that those that are there, and other frontends, get
-  /// their turn.
-  private static var acceptsPerEvent: Int { 8 }
-
   func add(listener name: String, _ socket: consuming OwnedFD) throws(Errno) {
     try Socket.setNonBlocking(socket)
     listeners.append(Listener(name: name, socket: socket))
@@ -72,19 +72,26 @@ extension Frontend {
 
   func accept(from index: Int) {
     guard listeners[index].watch != nil else { return }
-    for _ in 0..<Self.acceptsPerEvent {
-      do throws(Errno) {
-        guard let accepted = try TCPSocket.accept(listeners[index].socket) else { return }
-        let peer = accepted.peer
-        try admit(accepted.takeSocket(), peer, index)
-      } catch {
-        // Descriptors or memory have run out: let those that are there finish first.
-        note(.cannotAccept, "cannot accept: \(error)")
-        unwatchListeners()
-        schedule(.acceptAgain, afterMs: 100, .acceptAgain)
-        return
-      }
+    do throws(Errno) {
+      guard let accepted = try TCPSocket.accept(listeners[index].socket) else { return }
+      let peer = accepted.peer
+      try admit(accepted.takeSocket(), peer, index)
+      try goToTheEnd(listeners[index], index)
+    } catch {
+      // Descriptors or memory have run out: let those that are there finish first.
+      note(.cannotAccept, "cannot accept: \(error)")
+      unwatchListeners()
+      schedule(.acceptAgain, afterMs: 100, .acceptAgain)
     }
+  }
+
+  /// Lets the other frontends have the next connections.
+  private func goToTheEnd(_ listener: Listener, _ index: Int) throws(Errno) {
+    guard let watch = listener.watch else { return }
+    listener.watch = nil
+    try loop.unwatch(watch)
+    listener.watch = try loop.watch(
+      listener.socket.rawValue, [.readable, .exclusive], .listener(index))
   }
 
   func acceptAgain() {
