@@ -51,7 +51,9 @@ extension BrokerConfiguration {
   ) -> ConfigRefusal? {
     if let refusal = Self.refusal(of: dynamic[scope], scope) { return refusal }
     let (_, ignored) = applying(dynamic)
-    return ignored.first.map { ConfigRefusal(.invalidRequest, "Invalid dynamic configuration: \($0)") }
+    return ignored.first.map {
+      ConfigRefusal(.invalidRequest, "Invalid dynamic configuration: \($0)")
+    }
   }
 
   /// What is wrong with these values by themselves, or nil.

@@ -67,12 +67,13 @@ import Testing
     #expect(ms.value == nil && ms.synonyms.isEmpty && ms.source == .defaultConfig)
   }
 
-  @Test(arguments: [
-    ("a,b", ConfigOperation.append, "c", "a,b,c"), ("a,b", .append, "b,c,c", "a,b,c"),
-    ("a,b", .subtract, "a", "b"), ("a,b", .subtract, "c", "a,b"), ("a,b", .subtract, "a,b", ""),
-    ("", .append, "a", "a"), (nil, .append, "compact", "delete,compact"),
-    (nil, .subtract, "delete", ""), ("a", .append, "", "a"), ("a, b", .append, " c ", "a,b,c"),
-  ] as [(String?, ConfigOperation, String, String)])
+  @Test(
+    arguments: [
+      ("a,b", ConfigOperation.append, "c", "a,b,c"), ("a,b", .append, "b,c,c", "a,b,c"),
+      ("a,b", .subtract, "a", "b"), ("a,b", .subtract, "c", "a,b"), ("a,b", .subtract, "a,b", ""),
+      ("", .append, "a", "a"), (nil, .append, "compact", "delete,compact"),
+      (nil, .subtract, "delete", ""), ("a", .append, "", "a"), ("a, b", .append, " c ", "a,b,c"),
+    ] as [(String?, ConfigOperation, String, String)])
   func lists(before: String?, operation: ConfigOperation, value: String, after: String) {
     var settings = before.map { ["cleanup.policy": $0] } ?? [:]
     let refusal = ConfigAlteration(name: "cleanup.policy", operation: operation, value: value)
@@ -80,10 +81,12 @@ import Testing
     #expect(refusal == nil && settings["cleanup.policy"] == after)
   }
 
-  @Test(arguments: [
-    (ConfigurationValue.double(0.5), "0.5"), (.double(1), "1.0"), (.double(.greatestFiniteMagnitude), "1.7976931348623157E308"),
-    (.boolean(true), "true"), (.list(["a", "b"]), "a,b"), (.integer(-1), "-1"), (.null, nil),
-  ] as [(ConfigurationValue, String?)])
+  @Test(
+    arguments: [
+      (ConfigurationValue.double(0.5), "0.5"), (.double(1), "1.0"),
+      (.double(.greatestFiniteMagnitude), "1.7976931348623157E308"),
+      (.boolean(true), "true"), (.list(["a", "b"]), "a,b"), (.integer(-1), "-1"), (.null, nil),
+    ] as [(ConfigurationValue, String?)])
   func textsAreKafkas(value: ConfigurationValue, text: String?) {
     #expect(value.text == text)
   }

@@ -89,7 +89,8 @@ import Testing
     var config = LogConfig()
     config.segmentBytes = 200_000
     try coordinator.send(
-      .createPartitions(token: 1, [PartitionSpec(name: name, config: config, leaderEpoch: 0, isNew: true)]))
+      .createPartitions(
+        token: 1, [PartitionSpec(name: name, config: config, leaderEpoch: 0, isNew: true)]))
     while let message = try coordinator.next() {
       switch message {
       case .partitionsCreated(_, let states) where states[0].error == .none: return states[0]

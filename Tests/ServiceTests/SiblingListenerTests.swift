@@ -102,7 +102,9 @@ import Testing
     let outcome = try run(limits) { path in
       try clients.silent(path)
       try clients.greeting(path, 3)
-    } isDone: { _ in isClosed(clients.sockets[0].socket) }
+    } isDone: { _ in
+      isClosed(clients.sockets[0].socket)
+    }
     #expect(outcome.inTime && outcome.admitted == [3])
     // Accepted, timed out: nothing in between wakes the process.
     #expect(outcome.rounds < 10)
@@ -138,10 +140,7 @@ import Testing
           throw Errno(EMFILE, "accept4")
         }
         return try UnixSocket.accept(socket)
-      }
-    ) { path in
-      try clients.greeting(path, 1)
-    } isDone: { $0 == [1] }
+      }, connect: { path in try clients.greeting(path, 1) }, isDone: { $0 == [1] })
     #expect(outcome.inTime && refusals == 8)
     // One round for the refusal and one for the end of each rest; a spinning loop has thousands.
     #expect(outcome.rounds <= 2 * 8 + 6)

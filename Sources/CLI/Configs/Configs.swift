@@ -33,7 +33,9 @@ struct DescribeConfigs: ParsableCommand {
   @Flag(help: "Print JSON.") var json = false
 
   func validate() throws {
-    if allBrokers, id != nil { throw ValidationError("--all-brokers and --broker exclude each other") }
+    if allBrokers, id != nil {
+      throw ValidationError("--all-brokers and --broker exclude each other")
+    }
   }
 
   func run() throws {

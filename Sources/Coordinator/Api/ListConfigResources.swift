@@ -17,7 +17,8 @@ enum ListConfigResourcesApi {
         ConfigResourceType.topic, ConfigResourceType.broker, ConfigResourceType.brokerLogger,
         ConfigResourceType.clientMetrics, ConfigResourceType.group,
       ]
-    let wanted = context.version == 0 || request.resourceTypes.isEmpty ? known : request.resourceTypes
+    let wantsAll = context.version == 0 || request.resourceTypes.isEmpty
+    let wanted = wantsAll ? known : request.resourceTypes
     guard wanted.allSatisfy(known.contains) else {
       broker.replies.answer(
         ListConfigResourcesResponse(errorCode: .unsupportedVersion), to: context.reply)

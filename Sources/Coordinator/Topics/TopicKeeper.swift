@@ -4,7 +4,6 @@
 // A decision is durable before the logwriter hears of it. What the logwriter did not do because it
 // or we went away is done when both are back: `reconcile` compares its inventory with the metadata.
 
-import Configuration
 import IPC
 import Linux
 import Logging
@@ -30,14 +29,14 @@ final class TopicKeeper {
 
   let metadata: MetadataLog
   let configs: TopicConfigs
-  private let logs: LogConversation
-  private unowned let images: any ImagePort
+  let logs: LogConversation
+  unowned let images: any ImagePort
   private unowned let scoreboard: any ScoreboardPort
   private unowned let timers: any TimerPort
   private let log: Log
   private(set) var placement = Placement()
   private(set) var phase = Phase.away
-  private(set) var epoch: UInt64 = 0
+  var epoch: UInt64 = 0
   private var inventory: [PartitionName] = []
   private var waits: [UInt64: PlacementWait] = [:]
   private var lastWait: UInt64 = 0
@@ -218,7 +217,8 @@ final class TopicKeeper {
       wait(for: topics, timeoutMs: timeoutMs) { then(.success($0)) }
       // Without a logwriter the reconciliation will do it.
       if phase == .away { return }
-      ask(topics.flatMap { specs($0, from: before[$0.id] ?? 0, areNew: true) }) { [unowned self] answered in
+      ask(topics.flatMap { specs($0, from: before[$0.id] ?? 0, areNew: true) }) {
+        [unowned self] answered in
         if !answered { return }
         publish(topics)
         settle()
@@ -273,51 +273,6 @@ final class TopicKeeper {
       || state.error == .unknownTopicId
   }
 
-  // MARK: - Configurations change
-
-  /// Records topics with other configurations, in one transaction with `more`, and tells the
-  /// logwriter and the holders of images before `then`.
-  func configure(
-    _ topics: [Topic], with more: [MetadataRecord] = [], then: (StoreError?) -> Void
-  ) {
-    let before = settings(of: topics)
-    metadata.commit(topics.map { .topic($0) } + more) { error in
-      if error == nil { tellSettings(before) }
-      then(error)
-    }
-  }
-
-  /// Takes what topics do not set from `broker` from now on.
-  func apply(_ broker: BrokerConfiguration) {
-    let before = settings(of: state.topicsInOrder)
-    configs.broker = broker
-    tellSettings(before)
-  }
-
-  private func settings(of topics: [Topic]) -> [(id: UUID128, settings: TopicSettings)] {
-    topics.map { topic in
-      (topic.id, configs.settings(state.topic(id: topic.id)?.configs ?? topic.configs))
-    }
-  }
-
-  /// Tells of the topics whose settings are not what they were.
-  private func tellSettings(_ before: [(id: UUID128, settings: TopicSettings)]) {
-    var changed: [Topic] = []
-    for (id, old) in before {
-      guard let topic = state.topic(id: id) else { continue }
-      let new = configs.settings(topic.configs)
-      // Without a logwriter the next one brings the logs up with what holds then.
-      if old.log != new.log, phase != .away { logs.configureTopic(id, new.log) }
-      if old.image != new.image { changed.append(topic) }
-    }
-    // While logs are taken up the places are not known yet; the image in the end tells all.
-    if case .takingUp = phase { return }
-    if changed.isEmpty { return }
-    epoch += 1
-    images.publish(
-      ImageUpdate(epoch: epoch, isSnapshot: false, topics: changed.map(image), removed: []))
-  }
-
   // MARK: - Asking and telling
 
   private func specs(_ topic: Topic, from first: Int, areNew: Bool) -> [PartitionSpec] {
@@ -351,7 +306,7 @@ final class TopicKeeper {
       ])
   }
 
-  private func image(_ topic: Topic) -> TopicImage {
+  func image(_ topic: Topic) -> TopicImage {
     placement.image(topic, configs.settings(topic.configs).image)
   }
 
