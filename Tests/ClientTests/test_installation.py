@@ -162,7 +162,7 @@ def test_completion(tree, broker, topic, tmp_path, shell):
         terminal.type(f"sluice topics desc\t-b {broker.bootstrap} {topic[:-1]}\t--json\n")
         described = terminal.expect(r'\[\{"name":"[^"]*"')
         assert described[0] == f'[{{"name":"{topic}"'
-        terminal.type("sluice properties log.seg\t\n")
+        terminal.type("sluice properties log.segment.b\t\n")
         terminal.expect("A segment of the log is at most this long")
 
 

@@ -149,11 +149,10 @@ def test_a_full_disk(own_broker):
     assert space.f_bavail * space.f_frsize > 1_000_000
 
     # Somebody else takes the rest: groups and deletions go on, by the ballast.
-    with open(data / "filler", "wb") as filler:
+    with open(data / "filler", "wb", buffering=0) as filler:
         try:
             while True:
                 filler.write(b"\0" * 4096)
-                filler.flush()
         except OSError:
             pass
     start, end = watermarks(broker, "filling")
