@@ -22,6 +22,10 @@ final class LogStore {
   var settingsByTopic: [UUID128: LogSettings] = [:]
   /// Logs that must be recovered before they serve.
   var unrecovered: [PartitionLog] = []
+  /// The recovery of the last of them, once it is begun.
+  var recovery: LogRecovery?
+  /// About a millisecond's work from the page cache.
+  private static let recoverySliceBytes: Int64 = 4 << 20
   /// Directories of `log.dirs` that could not be opened.
   var unopened: [UnopenedDirectory] = []
   let spaceLimits: SpaceLimits
@@ -94,13 +98,15 @@ final class LogStore {
       tell(.partitionOffline, partition, "a partition cannot be used: \(error)")
     }
     for partitionLog in directory.logs.values {
-      if partitionLog.needsRecovery {
+      if partitionLog.isOffline { continue }
+      if partitionLog.needsRecovery || !partitionLog.unindexed.isEmpty {
         unrecovered.append(partitionLog)
       } else {
         assignSlot(partitionLog)
       }
     }
-    unrecovered.sort { $0.size < $1.size }
+    // The least first, from the end: most partitions are served soon.
+    unrecovered.sort { $0.unrecoveredBytes > $1.unrecoveredBytes }
   }
 
   // MARK: Finding
@@ -165,20 +171,36 @@ final class LogStore {
 
   // MARK: Recovery
 
-  /// Recovers the next log that needs it and gives it a slot.
-  /// - Returns: its state, or nil when none is left.
-  func recoverNext() -> PartitionState? {
-    guard let next = unrecovered.popLast() else { return nil }
+  /// Goes on with the recovery of logs, for a slice that does not keep the others waiting.
+  /// - Returns: the state of a log that is done with it.
+  func recoverSlice() -> PartitionState? {
+    guard let next = unrecovered.last else { return nil }
+    // The one that was under way may have been deleted.
+    if recovery?.log !== next { recovery = nil }
+    if next.isOffline {
+      unrecovered.removeLast()
+      return state(of: next)
+    }
+    let recovery = recovery ?? LogRecovery(next, nowMs: Clock.wallMs())
+    self.recovery = recovery
     do throws(StorageError) {
-      let report = try next.recover(nowMs: Clock.wallMs())
-      if report.defect != nil || report.lostRecoveryPoint != nil {
+      guard let report = try recovery.advance(bytesMax: Self.recoverySliceBytes) else { return nil }
+      if report.isNews {
         tell(.partitionRecovered, next.partition, "recovered a partition: \(report)")
       }
       assignSlot(next)
     } catch {
-      tell(.partitionOffline, next.partition, "a partition is offline: \(error)")
+      // It is among those that `takeFailed` tells of.
+      log.debug("not recovered: \(error)")
     }
+    self.recovery = nil
+    unrecovered.removeLast()
     return state(of: next)
+  }
+
+  /// Bytes that recovery has still to look at, at most.
+  var unrecoveredBytes: Int64 {
+    unrecovered.reduce(0) { $0 + $1.unrecoveredBytes } - (recovery?.bytesDone ?? 0)
   }
 
   /// Forgets producers that have been idle for `producer.id.expiration.ms`.

@@ -106,9 +106,9 @@ final class LogWriter: EventHandler {
   var status: String {
     let waiting = store.unrecovered.count
     let count = store.partitionCount
-    return
-      (waiting == 0
-      ? "\(count) partitions" : "recovered \(count) of \(count + waiting) partitions")
+    if waiting == 0 { return "\(count) partitions" + store.directoryStatus }
+    let megabytes = (store.unrecoveredBytes + 999_999) / 1_000_000
+    return "recovered \(count) of \(count + waiting) partitions, \(megabytes) MB to read"
       + store.directoryStatus
   }
 
@@ -132,9 +132,10 @@ final class LogWriter: EventHandler {
   func expired(_ source: Source) {
     switch source {
     case .recover:
-      guard let state = store.recoverNext() else { return }
-      tellCoordinators(.partitionChanged(state))
-      recoveries += 1
+      if let state = store.recoverSlice() {
+        tellCoordinators(.partitionChanged(state))
+        recoveries += 1
+      }
       context.upkeep.noteWork()
       if !store.unrecovered.isEmpty { loop.schedule(afterMs: 0, .recover) }
     case .retain:
@@ -360,6 +361,8 @@ final class LogWriter: EventHandler {
       .init("errors", store.failures),
       .init("segments_opened", segmentsOpened),
       .init("recoveries", recoveries),
+      .level("unrecovered", store.unrecovered.count),
+      .level("unrecovered_bytes", Int(store.unrecoveredBytes)),
       .level("frontends", frontends.all.count),
       .level("fetchers", fetchers.all.count),
     ]

@@ -151,11 +151,110 @@ struct RecoveryTests {
     let fixture = try filled()
     try fixture.log.flush()
     try fixture.directory.writeCheckpoints(durable: false)
-    try fixture.crash { try fixture.overwrite(.log) { $0.removeLast(600) } }
-    #expect(fixture.report?.lostRecoveryPoint == 100)
-    #expect(fixture.log.logEndOffset == 96)
-    #expect(fixture.report?.checkedBytes == 14_400)
-    #expect(try fixture.append(Batch()) == .staged(baseOffset: 96, logAppendTimeMs: -1))
+    #expect(throws: StorageError.self) {
+      try fixture.crash { try fixture.overwrite(.log) { $0.removeLast(600) } }
+    }
+    #expect(
+      fixture.log.failure?.cause == .corruption("the log ends at offset 96", offsets: 96..<100))
+    #expect(try fixture.append(Batch()) == .refused(.kafkaStorageError))
+  }
+
+  @Test func aPromisedLogThatIsEmptyNow() throws {
+    let fixture = try filled()
+    try fixture.log.flush()
+    try fixture.directory.writeCheckpoints(durable: false)
+    #expect(throws: StorageError.self) {
+      try fixture.crash { try fixture.overwrite(.log) { $0 = [] } }
+    }
+    #expect(
+      fixture.log.failure?.cause == .corruption("the log ends at offset 0", offsets: 0..<100))
+  }
+
+  /// Segments begin at 0, 20, 40, 60, 80.
+  @Test(arguments: [true, false]) func aMissingSegmentBelowTheRecoveryPoint(_ clean: Bool) throws {
+    let fixture = try filled(50, segmentBytes: 3_000)
+    #expect(try fixture.directory.close().isEmpty)
+    if !clean { try File.remove("\(fixture.temporary.path)/.kafka_cleanshutdown") }
+    try fixture.crash { try File.remove(fixture.path(LogFileName.name(.log, 40))) }
+    #expect(
+      fixture.log.failure?.cause == .corruption("the file is missing", offsets: 40..<60))
+    // Nothing of what is left was touched.
+    #expect(try fixture.file(.log, 60).count == 3_000)
+    #expect(fixture.directory.environment.takeFailed().count == 1)
+  }
+
+  @Test func aMissingSegmentBehindTheRecoveryPoint() throws {
+    let fixture = try filled(50, segmentBytes: 3_000)
+    try fixture.crash { try File.remove(fixture.path(LogFileName.name(.log, 40))) }
+    #expect(fixture.report?.defect == "offsets 40 to 59 are missing")
+    #expect(fixture.report?.removedSegments == 2)
+    #expect(fixture.log.logEndOffset == 40)
+    #expect(try fixture.append(Batch()) == .staged(baseOffset: 40, logAppendTimeMs: -1))
+  }
+
+  /// A closed segment whose last batches never reached the disk, cut at a boundary.
+  @Test func aShortSegmentBehindTheRecoveryPoint() throws {
+    let fixture = try filled(50, segmentBytes: 3_000)
+    try fixture.crash { try fixture.overwrite(.log, 40) { $0.removeLast(600) } }
+    #expect(fixture.report?.defect == "offsets 56 to 59 are missing")
+    #expect(fixture.log.logEndOffset == 56)
+    #expect(fixture.log.segments.map(\.baseOffset) == [0, 20, 40])
+  }
+
+  @Test func aShortSegmentBelowTheRecoveryPoint() throws {
+    let fixture = try filled(48, segmentBytes: 3_000)
+    try fixture.log.flush()
+    try fixture.directory.writeCheckpoints(durable: false)
+    for _ in 0..<20 { try fixture.append(Batch(payload: 239)) }
+    #expect(throws: StorageError.self) {
+      try fixture.crash { try fixture.overwrite(.log, 80) { $0.removeLast(900) } }
+    }
+    #expect(fixture.log.isOffline)
+    #expect(try fixture.file(.log, 80).count == 2_100)
+  }
+
+  @Test(arguments: [LogFileKind.index, .timeindex], [true, false])
+  func missingIndexesOfClosedSegments(_ kind: LogFileKind, _ clean: Bool) throws {
+    let fixture = try filled(50, segmentBytes: 3_000)
+    let (index, times) = (try fixture.file(.index, 40), try fixture.file(.timeindex, 40))
+    #expect(try fixture.directory.close().isEmpty)
+    if !clean { try File.remove("\(fixture.temporary.path)/.kafka_cleanshutdown") }
+    try fixture.crash { try File.remove(fixture.path(LogFileName.name(kind, 40))) }
+    #expect(fixture.report?.indexedSegments == 1)
+    #expect(try fixture.file(.index, 40) == index)
+    #expect(try fixture.file(.timeindex, 40) == times)
+    #expect(fixture.log.logEndOffset == 100)
+    #expect(try fixture.append(Batch()) == .staged(baseOffset: 100, logAppendTimeMs: -1))
+    #expect(try fixture.producer(1)?.batchCount == 5)
+  }
+
+  @Test func aDamagedCheckpointCountsAsMissing() throws {
+    let fixture = try filled()
+    #expect(try fixture.directory.close().isEmpty)
+    let checkpoint = "\(fixture.temporary.path)/recovery-point-offset-checkpoint"
+    try fixture.crash { try Data("0\n1\nt".utf8).write(to: URL(fileURLWithPath: checkpoint)) }
+    #expect(fixture.directory.damaged.count == 1)
+    #expect(fixture.report?.checkedBytes == 15_000)
+    #expect(fixture.log.logEndOffset == 100)
+  }
+
+  @Test func slicesComeToTheSameEnd() throws {
+    let whole = try filled(50, segmentBytes: 4_000)
+    try whole.crash { try whole.overwrite(.log, 78) { $0[300] ^= 1 } }
+    let sliced = try filled(50, segmentBytes: 4_000)
+    sliced.sliceBytes = 500
+    try sliced.crash { try sliced.overwrite(.log, 78) { $0[300] ^= 1 } }
+    #expect(sliced.slices > 20)
+    #expect(sliced.report == whole.report)
+    #expect(try sliced.batches().map(\.header) == whole.batches().map(\.header))
+    for base in whole.log.segments.map(\.baseOffset) {
+      for kind in [LogFileKind.index, .timeindex] {
+        #expect(try sliced.file(kind, base) == whole.file(kind, base))
+      }
+    }
+    for id in 0..<3 {
+      #expect(try sliced.producer(Int64(id))?.batches == whole.producer(Int64(id))?.batches)
+    }
   }
 
   enum IndexDamage: CaseIterable {

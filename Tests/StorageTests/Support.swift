@@ -160,7 +160,20 @@ final class Fixture {
     log = try #require(found, "\(directory.refused)")
     log.lead(3)
     report = nil
-    if log.needsRecovery { report = try log.recover(nowMs: nowMs) }
+    if log.needsRecovery || !log.unindexed.isEmpty { report = try recover() }
+  }
+
+  /// Bytes in a slice of recovery, and how many slices the last one took.
+  var sliceBytes = Int64.max
+  private(set) var slices = 0
+
+  private func recover() throws -> RecoveryReport {
+    let recovery = LogRecovery(log, nowMs: nowMs)
+    slices = 0
+    while true {
+      slices += 1
+      if let report = try recovery.advance(bytesMax: sliceBytes) { return report }
+    }
   }
 
   func path(_ name: String) -> String { "\(temporary.path)/\(partition)/\(name)" }

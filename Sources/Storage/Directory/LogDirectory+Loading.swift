@@ -19,6 +19,7 @@ extension LogDirectory {
     var segments: [LogSegment] = []
     var offsets: Set<Int64> = []
     var renamed: Set<Int64> = []
+    var indexes: [LogFileKind: Set<Int64>] = [.index: [], .timeindex: []]
     for name in names {
       if name.hasSuffix(LogFileName.swapSuffix) {
         throw StorageError(
@@ -35,6 +36,7 @@ extension LogDirectory {
       }
       guard let (offset, kind) = LogFileName.parse(name) else { continue }
       offsets.insert(offset)
+      indexes[kind]?.insert(offset)
       guard kind == .log else { continue }
       let size = try about("stat", "\(directory)/\(name)") { () throws(Errno) in
         try File.status("\(directory)/\(name)").size
@@ -66,7 +68,34 @@ extension LogDirectory {
       log.needsRecovery = !found.isClean || found.recoveryPoint < base
       if !log.needsRecovery { log.logEndOffset = found.recoveryPoint }
     }
+    checkFiles(of: log, indexes, renamed)
     return log
+  }
+
+  /// Closed segments below the recovery point were on disk with all their files. An index that is
+  /// missing can be made again; a missing .log, whose indexes are still there, cannot: the log goes
+  /// offline before its other files are touched. (The files of a segment that is to go are renamed,
+  /// its .log first.) Behind the recovery point it is for recovery to say.
+  private func checkFiles(
+    of log: PartitionLog, _ indexes: [LogFileKind: Set<Int64>], _ renamed: Set<Int64>
+  ) {
+    let bases = Set(log.segments.map(\.baseOffset))
+    for (index, segment) in log.segments.enumerated().dropLast()
+    where segment.size > 0 && log.segments[index + 1].baseOffset <= log.recoveryPoint {
+      let isWhole = indexes.values.allSatisfy { $0.contains(segment.baseOffset) }
+      if !isWhole { log.unindexed.append(segment.baseOffset) }
+    }
+    let orphans = indexes.values.reduce(Set()) { $0.union($1) }.subtracting(bases)
+      .subtracting(renamed)
+    for orphan in orphans.sorted()
+    where orphan > log.segments[0].baseOffset && orphan < log.recoveryPoint {
+      guard let next = log.segments.first(where: { $0.baseOffset > orphan }) else { continue }
+      log.needsRecovery = false
+      return log.fail(
+        StorageError(
+          "open", log.path(.log, orphan),
+          .corruption("the file is missing", offsets: orphan..<next.baseOffset)))
+    }
   }
 
   /// Segments below the log start offset were deleted, whatever a crash brought back of them: what

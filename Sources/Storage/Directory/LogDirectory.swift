@@ -169,7 +169,7 @@ public final class LogDirectory {
       do throws(StorageError) { try log.close() } catch { failures.append((partition, error)) }
       if let error = log.failure { failures.append((partition, error)) }
     }
-    environment.finishSyncs()
+    environment.syncs.drain()
     let device = environment.device
     try sync(logs.values.filter { !$0.isOffline && !$0.needsRecovery })
     var isComplete = failures.isEmpty && refused.isEmpty
@@ -188,7 +188,7 @@ public final class LogDirectory {
   /// Makes everything in these logs durable. One sync of the file system costs as much as what all of
   /// the machine has not written yet, but many small ones cost more.
   private func sync(_ closed: [PartitionLog]) throws(StorageError) {
-    let changed = closed.filter { $0.recoveryPoint < $0.logEndOffset || !$0.unsynced.isEmpty }
+    let changed = closed.filter(\.isChangedSinceFlush)
     if changed.count <= Self.singleSyncsMax {
       for log in changed { try log.flush() }
       return

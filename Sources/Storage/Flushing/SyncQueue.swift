@@ -13,6 +13,8 @@ public protocol SyncExecutor: AnyObject {
   func begin(_ token: UInt32, descriptor: Int32, dataOnly: Bool)
   /// Hands over what is done: its token and 0 or an errno value.
   func takeDone(_ body: (UInt32, Int32) -> Void)
+  /// Waits until `takeDone` has something to hand over, if a sync is under way.
+  func wait()
   /// Makes no call any more from when it returns: descriptors may be closed.
   func end()
 }
@@ -41,7 +43,7 @@ final class SyncQueue {
     var dataOnly = true
   }
 
-  private let executor: any SyncExecutor
+  fileprivate let executor: any SyncExecutor
   private var entries: [Entry] = []
   private var free: [UInt32] = []
   /// Syncs begun since the start.
@@ -80,6 +82,16 @@ final class SyncQueue {
   }
 }
 
+extension SyncQueue {
+  /// Waits for everything that is under way, and what follows from it.
+  func drain() {
+    while openCount > 0 {
+      executor.wait()
+      finish()
+    }
+  }
+}
+
 /// Syncs on the spot: for programs without a loop, and for tests.
 final class InlineSyncExecutor: SyncExecutor {
   private let device: LogDevice
@@ -101,6 +113,7 @@ final class InlineSyncExecutor: SyncExecutor {
     }
   }
 
+  func wait() {}
   func end() {}
 }
 
@@ -131,6 +144,10 @@ public final class ThreadedSyncExecutor: SyncExecutor {
 
   public func takeDone(_ body: (UInt32, Int32) -> Void) {
     threads?.takeDone(body)
+  }
+
+  public func wait() {
+    if let threads { _ = Poll.waitAny([threads.descriptor], .readable, timeoutMs: -1) }
   }
 
   /// Waits for the syncs under way.

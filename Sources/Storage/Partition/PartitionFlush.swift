@@ -35,6 +35,8 @@ final class PartitionFlush: SyncOwner {
   /// Segments rolled away since, kept open so that a failed write-back cannot be forgotten with the
   /// last descriptor of its file.
   var rolled: [ActiveSegment] = []
+  /// What the flush that runs has taken from `PartitionLog.unsynced`: not on disk before it ends.
+  private(set) var taken: UnsyncedFiles = []
   private var openSyncs = 0
   /// The log while a flush runs: it may be deleted meanwhile.
   private var held: PartitionLog?
@@ -83,6 +85,7 @@ final class PartitionFlush: SyncOwner {
           openSyncs += 1
           queue.begin(descriptor, keeping: file, dataOnly: dataOnly, for: self)
         }
+        taken = log.unsynced
         log.unsynced = []
       } catch { fail(error) }
     }
@@ -101,6 +104,7 @@ final class PartitionFlush: SyncOwner {
     if let failure, !isStopped { fail(StorageError("sync", log.path, .system(failure))) }
     let reached = target
     target = -1
+    taken = []
     let log = log
     held = nil
     if log.isOffline || isStopped { return }

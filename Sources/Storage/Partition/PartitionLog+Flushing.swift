@@ -64,8 +64,14 @@ extension PartitionLog {
     requestFlush()
   }
 
+  /// Whether `flush` has anything to do.
+  var isChangedSinceFlush: Bool {
+    recoveryPoint < logEndOffset || !unsynced.isEmpty || flushing?.taken.isEmpty == false
+  }
+
   /// Makes everything durable now: the log, and what goes with it. Nothing may be staged.
   public func flush() throws(StorageError) {
+    unsynced.formUnion(flushing?.taken ?? [])
     if isOffline || needsRecovery || (recoveryPoint >= logEndOffset && unsynced.isEmpty) { return }
     var failure: Errno?
     do throws(StorageError) {

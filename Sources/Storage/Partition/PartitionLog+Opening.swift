@@ -139,15 +139,16 @@ extension PartitionLog {
 
   /// Reads back producers and epochs, and the index entries that only memory held.
   private func load(_ opened: Opened) throws(StorageError) {
-    epochs = try LeaderEpochCheckpoint.read(
-      "\(path)/\(LogFileName.leaderEpochCheckpoint)", device)
+    epochs = try readEpochs(mayBeTorn: unsynced.contains(.epochs))
     epochs.removeAll { $0.startOffset >= logEndOffset }
     let replayFrom = try loadSnapshot(upTo: logEndOffset) ?? activeSegment.baseOffset
     for (index, segment) in segments.dropLast().enumerated()
     where segments[index + 1].baseOffset > replayFrom {
       try replay(segment, from: replayFrom)
     }
-    let end = try walk(opened, activeSegment, replayFrom: replayFrom, checkedFrom: .max)
+    let start = try walkStart(opened, activeSegment, replayFrom: replayFrom)
+    let end = try walk(
+      opened, activeSegment, at: start, replayFrom: replayFrom, checkedFrom: .max)
     if let defect = end.defect { throw corrupt(defect, from: end.nextOffset) }
     guard end.nextOffset == logEndOffset else {
       throw corrupt("the log ends at offset \(end.nextOffset)", from: end.nextOffset)
@@ -182,35 +183,53 @@ extension PartitionLog {
     }
   }
 
-  /// Takes the producers of a closed segment over.
+  /// Takes the producers of a closed segment over, from the first batch that may be at `offset`.
   func replay(_ segment: LogSegment, from offset: Int64) throws(StorageError) {
+    let end = try replay(
+      segment, from: offset, at: ScanEnd(position: 0, nextOffset: segment.baseOffset),
+      bytesMax: .max)
+    if let defect = end.defect { throw corrupt(defect, from: end.nextOffset) }
+  }
+
+  /// The same in slices.
+  func replay(_ segment: LogSegment, from offset: Int64, at start: ScanEnd, bytesMax: Int64)
+    throws(StorageError) -> ScanEnd
+  {
     let path = path(.log, segment.baseOffset)
     let file = try about("open", path) { () throws(Errno) in try device.open(path, .readOnly) }
-    let end = try environment.scanner.scan(
-      file, path: path, from: 0, size: segment.size, segmentBase: segment.baseOffset,
-      nextOffset: segment.baseOffset, nextSegmentBase: nil, checkedFrom: .max
+    return try environment.scanner.scan(
+      file, path: path, from: start.position, size: segment.size, segmentBase: segment.baseOffset,
+      nextOffset: start.nextOffset, nextSegmentBase: nil, checkedFrom: .max, bytesMax: bytesMax
     ) { (header, _) throws(StorageError) in
       if header.baseOffset >= offset, header.hasProducerId { take(header) }
     }
-    if let defect = end.defect { throw corrupt(defect, from: end.nextOffset) }
+  }
+
+  /// Where `walk` has to begin: at the last batch that the index knows, or before, to meet every
+  /// producer from `replayFrom` on.
+  func walkStart(_ opened: Opened, _ segment: LogSegment, replayFrom: Int64) throws(StorageError)
+    -> ScanEnd
+  {
+    if replayFrom < opened.indexedOffset {
+      let position = try indexedPosition(of: replayFrom, in: segment)
+      return ScanEnd(position: position, nextOffset: segment.baseOffset)
+    }
+    return ScanEnd(position: opened.indexedPosition, nextOffset: segment.baseOffset)
   }
 
   /// Walks a segment to its end: index entries from the last one on, producers from `replayFrom`,
   /// checksums from `checkedFrom`, leader epochs all the way.
-  func walk(_ opened: Opened, _ segment: LogSegment, replayFrom: Int64, checkedFrom: Int64)
-    throws(StorageError) -> ScanEnd
-  {
+  func walk(
+    _ opened: Opened, _ segment: LogSegment, at start: ScanEnd, replayFrom: Int64,
+    checkedFrom: Int64, bytesMax: Int64 = .max
+  ) throws(StorageError) -> ScanEnd {
     let active = opened.active
     let interval = settings.config.indexIntervalBytes
-    var start = (position: opened.indexedPosition, offset: segment.baseOffset)
-    if replayFrom < opened.indexedOffset {
-      start = (try indexedPosition(of: replayFrom, in: segment), segment.baseOffset)
-    }
     return try environment.scanner.scan(
       active.file, path: path(.log, segment.baseOffset), from: start.position, size: segment.size,
-      segmentBase: segment.baseOffset, nextOffset: start.offset,
+      segmentBase: segment.baseOffset, nextOffset: start.nextOffset,
       nextSegmentBase: segments.first { $0.baseOffset > segment.baseOffset }?.baseOffset,
-      checkedFrom: checkedFrom
+      checkedFrom: checkedFrom, bytesMax: bytesMax
     ) { (header, position) throws(StorageError) in
       if position >= opened.indexedPosition {
         if active.isTailFull { try flushTails(active) }

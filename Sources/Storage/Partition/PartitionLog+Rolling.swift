@@ -14,7 +14,7 @@ extension PartitionLog {
     guard let active else { preconditionFailure("the active segment is not open") }
     do throws(StorageError) {
       try finishIndexes(active)
-      try takeSnapshot()
+      try takeSnapshot(at: logEndOffset)
       let segment = LogSegment(baseOffset: logEndOffset, size: 0)
       self.active = try createSegment(segment, nowMs: nowMs)
       segments.append(segment)
@@ -80,18 +80,19 @@ extension PartitionLog {
     }
   }
 
-  /// Writes the producers as of the end of the log, unless there are none and never were.
-  func takeSnapshot() throws(StorageError) {
-    guard isLoaded, snapshotOffset != logEndOffset, !producers.isEmpty || snapshotOffset >= 0 else {
+  /// Writes the producers of now, as of `offset`, unless there are none and never were.
+  func takeSnapshot(at offset: Int64) throws(StorageError) {
+    guard isLoaded, snapshotOffset != offset, !producers.isEmpty || snapshotOffset >= 0 else {
       return
     }
-    let path = path(.snapshot, logEndOffset)
+    let path = path(.snapshot, offset)
     let bytes = ProducerSnapshot.encode(producers.all)
     try about("write", path) { () throws(Errno) in
       let file = try device.open(path, [.readWrite, .create, .truncate])
       try bytes.withRawBytes { raw throws(Errno) in try device.write(file, raw, at: 0) }
     }
-    snapshotOffset = logEndOffset
+    snapshotOffset = offset
+    unsynced.insert(.directory)
   }
 
   /// Closes the active segment because other logs need its descriptor.
@@ -115,6 +116,6 @@ extension PartitionLog {
       try finishIndexes(active)
       drop()
     }
-    try takeSnapshot()
+    try takeSnapshot(at: logEndOffset)
   }
 }

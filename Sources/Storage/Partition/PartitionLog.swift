@@ -42,8 +42,12 @@ public final class PartitionLog {
   var flushDueMs: Int64 = 0
   /// Stamped into batches. Raise it with `lead`.
   public private(set) var leaderEpoch: Int32 = 0
-  /// The log was not closed cleanly: call `recover` before anything else.
+  /// The log was not closed cleanly: a `LogRecovery` comes before anything else.
   public internal(set) var needsRecovery = false
+  /// Closed segments that lack an index file: a recovery makes it anew.
+  public internal(set) var unindexed: [Int64] = []
+  /// Everything below has been compacted; -1: nothing was, ever.
+  public internal(set) var cleanedOffset: Int64 = -1
   /// Whether producers and leader epochs are in memory.
   var isLoaded = false
   /// For whoever owns the logs: where it keeps this one.

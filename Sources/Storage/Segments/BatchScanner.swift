@@ -11,8 +11,10 @@ struct ScanEnd {
   var position: Int64
   /// Behind the last good batch.
   var nextOffset: Int64
-  /// Why the next batch is not good; nil at the end of the file.
+  /// Why the next batch is not good; nil at the end of the file, or when it only paused.
   var defect: String?
+  /// The bytes asked for are read, but there are more.
+  var isPaused = false
 }
 
 /// One at a time: it owns the buffer that it reads into.
@@ -41,14 +43,19 @@ final class BatchScanner {
   ///   - nextOffset: no batch may begin before it.
   ///   - nextSegmentBase: where the segment behind this one begins, if there is one.
   ///   - checkedFrom: batches with offsets from here on have their CRC checked.
+  ///   - bytesMax: pauses after about so many bytes.
   func scan(
     _ file: borrowing OwnedFD, path: String, from position: Int64, size: Int64,
     segmentBase: Int64, nextOffset: Int64, nextSegmentBase: Int64?, checkedFrom: Int64,
-    _ visit: (RecordBatchHeader, Int64) throws(StorageError) -> Void
+    bytesMax: Int64 = .max, _ visit: (RecordBatchHeader, Int64) throws(StorageError) -> Void
   ) throws(StorageError) -> ScanEnd {
     var end = ScanEnd(position: position, nextOffset: nextOffset, defect: nil)
     windowCount = 0
     while end.position < size {
+      if end.position - position >= bytesMax {
+        end.isPaused = true
+        return end
+      }
       let isChecked = end.nextOffset >= checkedFrom
       guard
         let bytes = try window(
