@@ -12,7 +12,7 @@ import time
 
 import procfs
 from report import Figure, Outcome, Target
-from systems import Failure, limit
+from systems import Failure, kill_all, limit, run_limit
 
 GIGABYTE = 1e9
 
@@ -231,5 +231,66 @@ def _start_once(broker, directory):
             for instant in ("connected", "metadata", "produced")}
 
 
+def durable(brokers, options):
+  """Produce one 1,000-byte record per request, acks=all, 16 connections, one request in flight on
+  each, 4 partitions: answered when it is on disk. Below, the same with acks=1: in the page cache."""
+  seconds = 2 if options.quick else 10
+  group = limit("group commit (C)", "copy_limit", "--sync", "--partitions", "4")
+  load = ("--connections", 16, "--in-flight", 1, "--batch-bytes", 0, "--value-bytes", 1000,
+          "--partitions", 4, "--seconds", seconds)
+  running = start_all(brokers + [group])
+  try:
+    for system in running:
+      system.load("produce", "--acks", -1, *load)
+    rounds = interleave(running, options.rounds,
+                        lambda system: system.load("produce", "--acks", -1, *load))
+    cached = interleave([system for system in running if not system.system.raw], options.rounds,
+                        lambda system: system.load("produce", "--acks", 1, *load))
+  finally:
+    stop_all(running)
+  rounds.update({f"{name}, acks=1": results for name, results in cached.items()})
+  targets = [Target("requests/s / group commit", request_rate, 0.8, True, group.name)]
+  return Outcome("durable", durable.__doc__, rounds, [request_rate, cpu_per_request, p50, p99, p999],
+                 targets, [broker.name for broker in brokers])
+
+
+def recovery(brokers, options):
+  """After kill -9 with nothing flushed: from exec until each of 4 partitions has taken a record.
+  The C program reads the same files and compares the checksums. All of it is in the page cache."""
+  log_bytes = (256 if options.quick else 2048) << 20
+  rate = Figure("MB/s", lambda r: r["bytes"] / r["seconds"] / 1e6, "{:,.0f}")
+  rounds = {}
+  for broker in brokers:
+    directory = tempfile.mkdtemp(prefix="bench-")
+    limit_name = "read and check (C)"
+    try:
+      with broker.start(directory) as running:
+        running.await_ready()
+        running.load("produce", "--topic", "unclean", "--partitions", 4, "--bytes", log_bytes,
+                     "--in-flight", 5)
+        kill_all(running)
+      files = [os.path.join(directory, "data", f"unclean-{number}", f"{0:020}.log")
+               for number in range(4)]
+      if not all(os.path.exists(file) for file in files):
+        progress(f"  {broker.name}: its log is not where it is looked for")
+        continue
+      rounds[broker.name], rounds[limit_name] = [], []
+      for number in range(1, options.rounds + 1):
+        progress(f"  round {number} of {options.rounds}: {broker.name}")
+        rounds[limit_name].append(run_limit("crc_limit", *files))
+        length = sum(os.path.getsize(file) for file in files)
+        with broker.start(directory) as running:
+          result = running.load("probe", "--topic", "unclean", "--partitions", 4)
+          seconds = (result["produced_ns"] - running.started_ns) / 1e9
+          rounds[broker.name].append({"bytes": length, "seconds": seconds})
+          kill_all(running)
+    finally:
+      shutil.rmtree(directory, ignore_errors=True)
+  return Outcome("recovery", recovery.__doc__, rounds, [rate],
+                 [Target("MB/s / read and check", rate, 0.6, True, "read and check (C)")],
+                 [broker.name for broker in brokers])
+
+
 ALL = {"consume": consume, "produce": produce, "small": small, "pipelined": pipelined,
-       "e2e": end_to_end, "idle": idle, "startup": startup}
+       "e2e": end_to_end, "idle": idle, "startup": startup, "durable": durable,
+       "recovery": recovery}

@@ -53,6 +53,29 @@ def loadgen(port, mode, *arguments):
   return json.loads(result.stdout)
 
 
+def run_limit(program, *arguments):
+  """Runs one of the C programs that serves nobody to its end; its JSON result."""
+  result = subprocess.run([os.path.join(BUILD, program), *arguments], capture_output=True,
+                          text=True, check=False)
+  if result.returncode != 0:
+    raise Failure(f"{program}: {result.stderr.strip()}")
+  return json.loads(result.stdout)
+
+
+def kill_all(running):
+  """Lets a broker die as in a crash of its processes: nobody closes anything."""
+  pids = running.family()
+  for pid in [running.process.pid, *pids]:
+    try:
+      os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+      pass
+  running.process.wait()
+  deadline = time.monotonic() + STOP_SECONDS
+  while any(os.path.exists(f"/proc/{pid}") for pid in pids) and time.monotonic() < deadline:
+    time.sleep(0.01)
+
+
 def _free_port():
   with socket.socket() as probe:
     probe.bind(("127.0.0.1", 0))

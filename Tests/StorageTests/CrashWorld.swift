@@ -124,7 +124,9 @@ final class CrashWorld {
       memories.append(memory)
       let outcome = try log.stage(UnsafeRawBufferPointer(memory), from: .client, nowMs: nowMs)
       guard case .staged(let baseOffset, _) = outcome else {
-        throw CrashFinding("\(one.partition): an append in order was answered with \(outcome)")
+        throw CrashFinding(
+          "\(one.partition): an append in order was answered with \(outcome), \(log.failure, default: "online")"
+        )
       }
       note(one, bytes, baseOffset, log.leaderEpoch)
     }

@@ -40,6 +40,12 @@ final class FailingDevice: LogDevice {
   var truncateFailure: Int32?
   var smallWriteFailure: Int32?
   var openFailure: Int32?
+  var syncFailure: Int32?
+
+  override func sync(descriptor: Int32, dataOnly: Bool) throws(Errno) {
+    if let syncFailure { throw Errno(syncFailure, dataOnly ? "fdatasync" : "fsync") }
+    try super.sync(descriptor: descriptor, dataOnly: dataOnly)
+  }
 
   override func open(_ path: String, _ mode: OpenMode) throws(Errno) -> OwnedFD {
     if let openFailure { throw Errno(openFailure, "open", path) }
@@ -118,6 +124,50 @@ struct FaultTests {
     try fixture.crash()
     #expect(fixture.report != nil)
     #expect(try fixture.append(batch(2)) == .staged(baseOffset: 2, logAppendTimeMs: -1))
+  }
+
+  @Test(arguments: [EIO, ENOSPC]) func aFailedSyncIsNotTriedAgain(_ code: Int32) throws {
+    let device = FailingDevice()
+    let fixture = try Fixture(device: device)
+    try fixture.append(batch(0))
+    device.syncFailure = code
+    fixture.log.requestFlush()
+    fixture.directory.environment.finishSyncs()
+    device.syncFailure = nil
+    #expect(fixture.log.isOffline)
+    #expect(fixture.log.recoveryPoint == 0)
+    #expect(try fixture.append(batch(2)) == .refused(.kafkaStorageError))
+    fixture.log.requestFlush()
+    try fixture.log.flush()
+    #expect(fixture.log.recoveryPoint == 0)
+    #expect(try fixture.directory.close().count == 1)
+    #expect(!File.exists("\(fixture.temporary.path)/.kafka_cleanshutdown"))
+  }
+
+  @Test func aCheckpointThatCannotBeSyncedLeavesTheOldOne() throws {
+    let device = FailingDevice()
+    let fixture = try Fixture(device: device)
+    let (directory, environment) = (fixture.directory, fixture.directory.environment)
+    let path = "\(fixture.temporary.path)/recovery-point-offset-checkpoint"
+    try directory.writeCheckpoints(durable: true)
+    let before = try File.contents(path)
+    try fixture.append(batch(0))
+    try fixture.log.flush()
+    #expect(directory.recoveryPointsChanged)
+    device.syncFailure = EIO
+    directory.beginCheckpoint()
+    environment.finishSyncs()
+    #expect(try File.contents(path) == before)
+    #expect(directory.takeCheckpointFailure() != nil)
+    #expect(directory.takeCheckpointFailure() == nil)
+    #expect(fixture.log.checkpointedRecoveryPoint == 0)
+    // Later it works: nothing but time is lost.
+    device.syncFailure = nil
+    #expect(directory.recoveryPointsChanged && directory.canBeginCheckpoint)
+    directory.beginCheckpoint()
+    environment.finishSyncs()
+    #expect(try File.contents(path) == Array("0\n1\nt 0 2\n".utf8))
+    #expect(fixture.log.checkpointedRecoveryPoint == 2)
   }
 
   @Test func aTornWriteThatCannotBeCutIsCutAtTheNextStart() throws {

@@ -1,4 +1,4 @@
-// copy_limit --dir D [--port N] [--partitions N] [--one-process]: see copy_limit.h.
+// copy_limit --dir D [--port N] [--partitions N] [--one-process | --sync]: see copy_limit.h.
 #include "copy_limit.h"
 
 #include <signal.h>
@@ -52,14 +52,16 @@ int main(int count, char **arguments) {
       {"dir", OPTION_TEXT, &settings.directory, "where the files go (.)"},
       {"partitions", OPTION_NUMBER, &settings.partitions, "number of files (1)"},
       {"one-process", OPTION_FLAG, &settings.one_process, "receive and append in one process"},
+      {"sync", OPTION_FLAG, &settings.sync, "one process that answers when batches are on disk"},
       {0}};
   options_read(count - 1, arguments + 1, "copy_limit [options]", rows);
   map_slab();
   int channel = -1;
-  if (settings.one_process) {
+  if (settings.one_process || settings.sync) {
     writer_open(&settings);
+    if (settings.sync) channel = sync_open(settings.partitions);
   } else {
     channel = start_writer(&settings);
   }
-  receiver_run((uint16_t)port, channel);
+  receiver_run((uint16_t)port, channel, settings.sync);
 }

@@ -4,6 +4,7 @@
 //   copy_receiver.c  sockets -> slab, checks CRCs, answers; one message of entries per round
 //   copy_slab.c      which parts of the slab are free
 //   copy_writer.c    slab -> files, one pwritev for each run of batches of a partition
+//   copy_sync.c      --sync: group commit, a thread for each file
 //
 // The payload is copied from the socket into the slab and from there into the page cache, which is
 // the least that two processes can do. Entries travel over a SEQPACKET pair, both ways the same.
@@ -36,6 +37,7 @@ struct copy_settings {
   const char *directory;
   uint64_t partitions;
   bool one_process;
+  bool sync;
 };
 
 // The slab, mapped by both processes before they part.
@@ -44,11 +46,21 @@ extern uint8_t *slab;
 void writer_open(const struct copy_settings *settings);
 // Appends the batches and fills in their base offsets.
 void writer_append(struct entry *entries, size_t count);
+int writer_file(uint64_t partition);
 // Serves the channel until it is closed.
 _Noreturn void writer_run(int channel);
 
-// Serves clients; `channel` is -1 when this process writes, too.
-_Noreturn void receiver_run(uint16_t port, int channel);
+// Starts a thread for each partition's file; returns a descriptor that is readable when some are
+// synced.
+int sync_open(uint64_t partitions);
+// Entries that are appended and must be on disk before they are answered.
+void sync_add(const struct entry *entries, size_t count);
+// Hands over those that are.
+void sync_take(void (*durable)(const struct entry *));
+
+// Serves clients; `channel` is -1 when this process writes, too. With `sync` it writes, and `channel`
+// is what sync_open returned.
+_Noreturn void receiver_run(uint16_t port, int channel, bool sync);
 
 // Chunks: a connection fills one at a time; it is free again when nothing in it waits.
 uint32_t chunk_take(void);

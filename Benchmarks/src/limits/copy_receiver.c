@@ -4,6 +4,7 @@
 #include "copy_limit.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -26,6 +27,7 @@ struct connection {
 };
 
 static struct peer channel = {.fd = -1};
+static bool is_syncing;
 static struct connection *connections[CONNECTIONS_MAX];
 static struct connection *answered[CONNECTIONS_MAX];
 static size_t answered_count;
@@ -101,7 +103,10 @@ static void flush_answers(void) {
 static void hand_over(void) {
   if (entries_count == 0) return;
   size_t length = entries_count * sizeof *entries;
-  if (channel.fd < 0) {
+  if (is_syncing) {
+    writer_append(entries, entries_count);
+    sync_add(entries, entries_count);
+  } else if (channel.fd < 0) {
     writer_append(entries, entries_count);
     for (size_t i = 0; i < entries_count; i++) appended(&entries[i]);
   } else if (send(channel.fd, entries, length, MSG_NOSIGNAL) != (ssize_t)length) {
@@ -111,6 +116,11 @@ static void hand_over(void) {
 }
 
 static bool receive_appended(int flags) {
+  if (is_syncing) {
+    if (flags == 0) poll(&(struct pollfd){.fd = channel.fd, .events = POLLIN}, 1, -1);
+    sync_take(appended);
+    return true;
+  }
   static struct entry done[ENTRIES_PER_MESSAGE];
   ssize_t received = recv(channel.fd, done, sizeof done, flags);
   if (received < 0) return errno == EAGAIN || errno == EINTR;
@@ -206,9 +216,10 @@ static void round_ended(void) {
   flush_answers();
 }
 
-void receiver_run(uint16_t port, int channel_fd) {
+void receiver_run(uint16_t port, int channel_fd, bool sync) {
   static const struct server server = {
       .opened = opened, .ready = ready, .closed = closed, .round_ended = round_ended};
   channel.fd = channel_fd;
+  is_syncing = sync;
   server_run(&server, port, channel_fd < 0 ? NULL : &channel);
 }

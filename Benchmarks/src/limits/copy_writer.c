@@ -36,6 +36,8 @@ void writer_open(const struct copy_settings *settings) {
   }
 }
 
+int writer_file(uint64_t partition) { return logs[partition].file; }
+
 static void write_all(struct log *log, struct iovec *pieces, size_t count, size_t length) {
   ssize_t written = pwritev(log->file, pieces, (int)count, (off_t)log->end_bytes);
   if (written != (ssize_t)length) fail_errno("append %zu bytes", length);

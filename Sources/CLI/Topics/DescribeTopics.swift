@@ -7,7 +7,7 @@ import Model
 struct DescribeTopics: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "describe",
-    abstract: "Show partitions, offsets and what is configured differently from the defaults.")
+    abstract: "Show partitions, offsets, configs that differ, and what an acknowledgement means.")
 
   @OptionGroup var broker: BrokerOptions
   @Argument(help: "Names of topics; all if none is given.", completion: .topics)
@@ -41,6 +41,7 @@ struct DescribeTopics: ParsableCommand {
     var isInternal: Bool
     var partitions: [Partition]
     var configs: [String: String]
+    var acknowledgement: Acknowledgement?
 
     var fields: Fields {
       var fields = Fields()
@@ -51,6 +52,7 @@ struct DescribeTopics: ParsableCommand {
       var configFields = Fields()
       for (name, value) in configs.sorted(by: { $0.key < $1.key }) { configFields.add(name, value) }
       fields.add("configs", .fields(configFields))
+      if let acknowledgement { fields.add("acknowledgement", .fields(acknowledgement.fields)) }
       return fields
     }
   }
@@ -91,24 +93,31 @@ struct DescribeTopics: ParsableCommand {
         isr: $0.isrNodes, earliestOffset: earliest[$0.partitionIndex] ?? -1,
         latestOffset: latest[$0.partitionIndex] ?? -1)
     }
+    let (all, shown) = try configs(name, cluster)
     return Topic(
       name: name, id: "\(topic.topicId)", isInternal: topic.isInternal, partitions: partitions,
-      configs: try configs(name, cluster))
+      configs: shown, acknowledgement: Acknowledgement(all))
   }
 
-  private func configs(_ name: String, _ cluster: Cluster) throws(ClientError) -> [String: String] {
+  /// Every config of a topic, and those that are to be shown.
+  private func configs(_ name: String, _ cluster: Cluster) throws(ClientError)
+    -> (all: [String: String], shown: [String: String])
+  {
     let response = try cluster.any().request(
       DescribeConfigsRequest(
         resources: [.init(resourceType: 2, resourceName: name, configurationKeys: nil)]))
-    var configs: [String: String] = [:]
+    var all: [String: String] = [:]
+    var shown: [String: String] = [:]
     for result in response.results {
       try result.errorCode.require(name, result.errorMessage)
-      for config in result.configs
-      where allConfigs || config.configSource == Self.dynamicTopicConfig {
-        configs[config.name] = config.value ?? ""
+      for config in result.configs {
+        all[config.name] = config.value ?? ""
+        if allConfigs || config.configSource == Self.dynamicTopicConfig {
+          shown[config.name] = config.value ?? ""
+        }
       }
     }
-    return configs
+    return (all, shown)
   }
 
   private func show(_ topic: Topic) {
@@ -118,6 +127,7 @@ struct DescribeTopics: ParsableCommand {
     for (name, value) in topic.configs.sorted(by: { $0.key < $1.key }) {
       Output.line("  \(name)=\(value)")
     }
+    topic.acknowledgement?.lines.forEach(Output.line)
     Output.table(
       ["  partition", "leader", "replicas", "in sync", "earliest", "latest"],
       topic.partitions.map {

@@ -36,13 +36,15 @@ final class CheckpointWriter: SyncOwner {
     phase = .contents
     openSyncs = 1
     points.removeAll(keepingCapacity: true)
-    if kinds.contains(.recoveryPoint) {
-      for log in directory.logs.values { points.append((log, log.recoveryPoint)) }
-    }
+    for log in directory.logs.values { points.append((log, point(of: log))) }
     do throws(StorageError) {
       for kind in kinds {
         let temporary = "\(directory.path)/\(kind.rawValue).tmp"
-        let bytes = OffsetCheckpoint.encode(directory.offsets(of: kind))
+        let entries =
+          kind == .recoveryPoint
+          ? points.map { ($0.log.partition, $0.offset) }.sorted { $0.0 < $1.0 }
+          : directory.offsets(of: kind)
+        let bytes = OffsetCheckpoint.encode(entries)
         let file = try about("write", temporary) { () throws(Errno) in
           let file = try device.open(temporary, [.readWrite, .create, .truncate])
           try bytes.withRawBytes { raw throws(Errno) in try device.write(file, raw, at: 0) }
@@ -54,9 +56,25 @@ final class CheckpointWriter: SyncOwner {
     ended()
   }
 
+  /// The recovery point to be written, and a sync of the indexes that it takes.
+  private func point(of log: PartitionLog) -> Int64 {
+    if log.isOffline || log.needsRecovery { return log.checkpointedRecoveryPoint }
+    guard log.indexedBelow < log.recoveryPoint else { return log.recoveryPoint }
+    // A closed segment's indexes are with the flush that its roll began.
+    guard log.indexedBelow >= log.activeSegment.baseOffset else { return log.indexedBelow }
+    do throws(StorageError) {
+      try log.indexesToSync { sync($0, dataOnly: true) }
+      return log.recoveryPoint
+    } catch {
+      if !error.mayPass { log.fail(error) }
+      return log.checkpointedRecoveryPoint
+    }
+  }
+
   /// Forgets what is under way.
   func cancel() {
     if phase != .idle { phase = .cancelled }
+    points = []
   }
 
   func synced(_ error: Errno?) {

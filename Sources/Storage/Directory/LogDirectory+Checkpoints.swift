@@ -33,7 +33,12 @@ extension LogDirectory {
       checkpointFailure = failure
       return
     }
-    for (log, offset) in points { log.checkpointedRecoveryPoint = offset }
+    for (log, offset) in points {
+      log.checkpointedRecoveryPoint = offset
+      log.indexedBelow = max(log.indexedBelow, offset)
+      // Its indexes were not ready.
+      if offset < log.recoveryPoint, !log.isOffline { recoveryPointsChanged = true }
+    }
     forgotten.subtract(forgottenInWriting)
     forgottenInWriting = []
   }
@@ -52,7 +57,7 @@ extension LogDirectory {
     }
     recoveryPointsChanged = false
     if durable {
-      for log in logs.values { log.checkpointedRecoveryPoint = log.recoveryPoint }
+      for log in logs.values { log.checkpointedRecoveryPoint = log.writtenRecoveryPoint }
       forgotten = []
     }
   }
@@ -62,7 +67,7 @@ extension LogDirectory {
     var all: [(partition: TopicPartition, offset: Int64)] = []
     for log in logs.values {
       switch kind {
-      case .recoveryPoint: all.append((log.partition, log.recoveryPoint))
+      case .recoveryPoint: all.append((log.partition, log.writtenRecoveryPoint))
       case .replication: all.append((log.partition, log.highWatermark))
       case .logStart where log.logStartOffset > 0:
         all.append((log.partition, log.logStartOffset))
@@ -71,5 +76,12 @@ extension LogDirectory {
     }
     if kind == .logStart { all += unloadedLogStarts }
     return all.sorted { $0.partition < $1.partition }
+  }
+}
+
+extension PartitionLog {
+  /// The recovery point as it may be written down now.
+  var writtenRecoveryPoint: Int64 {
+    isOffline || needsRecovery ? checkpointedRecoveryPoint : min(recoveryPoint, indexedBelow)
   }
 }

@@ -50,7 +50,8 @@ public final class LogDirectory {
   var forgotten: Set<TopicPartition> = []
   var forgottenInWriting: Set<TopicPartition> = []
   var checkpointFailure: StorageError?
-  private(set) lazy var checkpointWriter = CheckpointWriter(self)
+  /// Made with the first checkpoint that is written beside the loop.
+  private(set) var writer: CheckpointWriter?
   private let lock: OwnedFD
   private static let singleSyncsMax = 64
 
@@ -100,8 +101,23 @@ public final class LogDirectory {
     forgotten = Set(recoveryPoints.keys.filter { logs[$0] == nil })
   }
 
+  var checkpointWriter: CheckpointWriter {
+    if let writer { return writer }
+    let made = CheckpointWriter(self)
+    writer = made
+    return made
+  }
+
   // A child between fork and exec has a copy of the lock's descriptor: closing ours is not enough.
-  deinit { File.unlock(lock) }
+  // Logs and their environment hold each other while a log is open or flushes.
+  deinit {
+    for log in logs.values {
+      log.flushing?.stop()
+      log.drop()
+    }
+    writer?.cancel()
+    File.unlock(lock)
+  }
 
   /// Creates a partition with one empty segment. There is none of that name.
   public func create(
@@ -175,7 +191,9 @@ public final class LogDirectory {
     var isComplete = failures.isEmpty && refused.isEmpty
     for log in logs.values {
       if log.needsRecovery { isComplete = false }
-      if !log.isOffline, !log.needsRecovery { log.recoveryPoint = log.logEndOffset }
+      if log.isOffline || log.needsRecovery { continue }
+      log.recoveryPoint = log.logEndOffset
+      log.indexedBelow = log.logEndOffset
     }
     try writeCheckpoints(durable: true)
     if isComplete {

@@ -93,7 +93,8 @@ public final class LogRecovery {
     }
     let from = at.isStart ? ScanEnd(position: 0, nextOffset: base) : at
     let end = try log.walk(
-      opened, segment, at: from, replayFrom: .max, checkedFrom: .max, bytesMax: bytesMax)
+      opened, segment, at: from, replayFrom: .max, checkedFrom: .max, isIndexed: false,
+      bytesMax: bytesMax)
     bytesDone += end.position - from.position
     if let defect = end.defect { throw promised(defect, segment, end.nextOffset) }
     if end.isPaused {
@@ -101,6 +102,7 @@ public final class LogRecovery {
       return
     }
     try log.finishIndexes(opened.active)
+    try log.syncRebuilt(opened.active)
     report.indexedSegments += 1
     log.unindexed.removeLast()
     phase = .indexing(nil, .start)
@@ -166,7 +168,8 @@ public final class LogRecovery {
       at.isStart
       ? try log.walkStart(opened, segment, replayFrom: replayFrom) : at
     let end = try log.walk(
-      opened, segment, at: from, replayFrom: replayFrom, checkedFrom: point, bytesMax: bytesMax)
+      opened, segment, at: from, replayFrom: replayFrom, checkedFrom: point,
+      isIndexed: !opened.isRebuilt, bytesMax: bytesMax)
     let start = at.isStart && point <= segment.baseOffset ? 0 : from.position
     report.checkedBytes += end.position - start
     bytesDone += end.position - from.position
@@ -191,6 +194,7 @@ public final class LogRecovery {
       log.segments[index].size = end.position
     }
     try log.finishIndexes(opened.active)
+    if opened.isRebuilt { try log.syncRebuilt(opened.active) }
     log.logEndOffset = end.nextOffset
     if let defect = end.defect { return try finish(index + 1, defect) }
     guard index + 1 < log.segments.count else { return try finish(index + 1, nil) }
@@ -215,6 +219,7 @@ public final class LogRecovery {
     try log.removeSegments(from: index, &report)
     try log.finishRecovery(knownEpochs)
     log.recoveryPoint = min(log.recoveryPoint, log.logEndOffset)
+    log.indexedBelow = min(log.indexedBelow, log.logEndOffset)
     if log.logEndOffset < log.logStartOffset { try log.beginAgainAtLogStart() }
     log.needsRecovery = false
     report.logEndOffset = log.logEndOffset

@@ -30,6 +30,8 @@ final class PartitionFlush: SyncOwner {
   private unowned let log: PartitionLog
   /// What the flush that runs makes durable; -1 while none does.
   private(set) var target: Int64 = -1
+  /// The indexes of closed segments are synced with it, below here; -1: there are none to sync.
+  private var indexed: Int64 = -1
   /// What somebody asked for.
   private(set) var wanted: Int64 = -1
   /// Segments rolled away since, kept open so that a failed write-back cannot be forgotten with the
@@ -60,10 +62,11 @@ final class PartitionFlush: SyncOwner {
     rolled.removeAll { $0.baseOffset >= offset }
   }
 
-  /// The log is deleted: nothing more is begun, and what ends is no news.
+  /// The log is deleted or put away: nothing more is begun, and what ends is no news.
   func stop() {
     isStopped = true
     wanted = -1
+    held = nil
   }
 
   private func begin() {
@@ -72,6 +75,7 @@ final class PartitionFlush: SyncOwner {
     let isWithActive = wanted > active
     let queue = log.environment.syncs
     failure = nil
+    indexed = -1
     held = log
     target = isWithActive ? log.logEndOffset : active
     // Held until every sync is begun: one may be done at once.
@@ -80,6 +84,7 @@ final class PartitionFlush: SyncOwner {
       openSyncs += 1
       queue.begin(open.file.rawValue, keeping: open, dataOnly: true, for: self)
     } else {
+      indexed = active
       do throws(StorageError) {
         try log.filesToSync(withActive: isWithActive) { file, descriptor, dataOnly in
           openSyncs += 1
@@ -101,13 +106,15 @@ final class PartitionFlush: SyncOwner {
   }
 
   private func end() {
-    if let failure, !isStopped { fail(StorageError("sync", log.path, .system(failure))) }
+    if isStopped { return }
+    if let failure { fail(StorageError("sync", log.path, .system(failure))) }
     let reached = target
     target = -1
     taken = []
     let log = log
     held = nil
-    if log.isOffline || isStopped { return }
+    if log.isOffline { return }
+    log.indexedBelow = max(log.indexedBelow, min(indexed, reached))
     log.moveRecoveryPoint(to: reached)
     log.environment.noteFlushed(log)
     if wanted > reached { begin() }

@@ -101,6 +101,8 @@ extension PartitionLog {
     {
       try commit()
       try roll(nowMs: nowMs)
+      // The flush of the old one may have failed at once.
+      if let failure { throw failure }
     }
     let records = UnsafeRawBufferPointer(
       rebasing: bytes[RecordBatchHeader.size..<header.sizeInBytes])

@@ -66,16 +66,19 @@ extension PartitionLog {
 
   /// Whether `flush` has anything to do.
   var isChangedSinceFlush: Bool {
-    recoveryPoint < logEndOffset || !unsynced.isEmpty || flushing?.taken.isEmpty == false
+    min(recoveryPoint, indexedBelow) < logEndOffset || !unsynced.isEmpty
+      || flushing?.taken.isEmpty == false
   }
 
-  /// Makes everything durable now: the log, and what goes with it. Nothing may be staged.
+  /// Makes everything durable now: the log, and what goes with it, indexes included. Nothing may be
+  /// staged.
   public func flush() throws(StorageError) {
     unsynced.formUnion(flushing?.taken ?? [])
-    if isOffline || needsRecovery || (recoveryPoint >= logEndOffset && unsynced.isEmpty) { return }
+    if isOffline || needsRecovery || !isChangedSinceFlush { return }
     var failure: Errno?
     do throws(StorageError) {
-      try filesToSync(withActive: true) { _, descriptor, dataOnly in
+      if let active { try flushTails(active) }
+      try filesToSync(withActive: true, withItsIndexes: true) { _, descriptor, dataOnly in
         if failure != nil { return }
         do throws(Errno) {
           try device.sync(descriptor: descriptor, dataOnly: dataOnly)
@@ -87,7 +90,19 @@ extension PartitionLog {
       throw error
     }
     unsynced = []
+    indexedBelow = logEndOffset
     moveRecoveryPoint(to: logEndOffset)
+  }
+
+  /// Opens the index files of the active segment, brought up to date, to be synced.
+  func indexesToSync(_ body: (SyncedFile) -> Void) throws(StorageError) {
+    if let active { try flushTails(active) }
+    for kind in [LogFileKind.index, .timeindex] {
+      let path = path(kind, activeSegment.baseOffset)
+      do throws(Errno) { body(SyncedFile(path, try device.open(path, .readOnly))) } catch {
+        if !error.isNotFound { throw StorageError("sync", path, .system(error)) }
+      }
+    }
   }
 
   /// The files that must be on disk before the recovery point may move to the end of the log (or, not
@@ -95,13 +110,15 @@ extension PartitionLog {
   /// them. Everything that recovery does not derive from batches behind the recovery point.
   ///
   /// - closed segments from the recovery point on: records, indexes (their last time index entry
-  ///   tells the greatest timestamp), aborted transactions;
+  ///   tells the greatest timestamp), aborted transactions; of the active one the records, and its
+  ///   indexes when a recovery point is written down (`indexesToSync`);
   /// - producers as of the beginning of a segment: without them recovery would know those only that
   ///   wrote since;
   /// - leader epochs: recovery reads no batch below its point, where they stand too;
   /// - the directory's names, its own name, the topic's id.
   func filesToSync(
-    withActive: Bool, _ body: (AnyObject, _ descriptor: Int32, _ dataOnly: Bool) -> Void
+    withActive: Bool, withItsIndexes: Bool = false,
+    _ body: (AnyObject, _ descriptor: Int32, _ dataOnly: Bool) -> Void
   ) throws(StorageError) {
     func add(_ path: String, _ mode: OpenMode = .readOnly, mayBeMissing: Bool = false)
       throws(StorageError)
@@ -125,7 +142,7 @@ extension PartitionLog {
       } else {
         try add(path(.log, base))
       }
-      if isActive { continue }
+      if isActive, !withItsIndexes { continue }
       for kind in [LogFileKind.index, .timeindex, .txnindex] {
         try add(path(kind, base), mayBeMissing: true)
       }

@@ -53,6 +53,8 @@ extension PartitionLog {
     /// The last batch that the offset index knows: batches from here on may lack entries.
     let indexedPosition: Int64
     let indexedOffset: Int64
+    /// The indexes were no good, and are begun anew.
+    let isRebuilt: Bool
   }
 
   /// Opens a segment with those index entries that are below offset `keepBelow` and fit the log; the
@@ -76,7 +78,8 @@ extension PartitionLog {
     if isTrusted, let last = offsets.last {
       isTrusted = try fits(last, segment.baseOffset, file, path)
     }
-    if offsets.count > 0, !isTrusted {
+    let isRebuilt = offsets.count > 0 && !isTrusted
+    if isRebuilt {
       offsets = try keep(segment.baseOffset) { (_: OffsetIndexEntry) in true }
       times = try keep(segment.baseOffset) { (_: TimeIndexEntry) in true }
     }
@@ -90,7 +93,8 @@ extension PartitionLog {
       rollJitterMs: rollJitterMs())
     active.firstTimestamp = first?.maxTimestamp ?? RecordBatchHeader.noTimestamp
     return Opened(
-      active: active, indexedPosition: indexedPosition, indexedOffset: indexedOffset)
+      active: active, indexedPosition: indexedPosition, indexedOffset: indexedOffset,
+      isRebuilt: isRebuilt)
   }
 
   /// Cuts an index file before the first entry that `isBeyond`; says what is left.
@@ -148,7 +152,9 @@ extension PartitionLog {
     }
     let start = try walkStart(opened, activeSegment, replayFrom: replayFrom)
     let end = try walk(
-      opened, activeSegment, at: start, replayFrom: replayFrom, checkedFrom: .max)
+      opened, activeSegment, at: start, replayFrom: replayFrom, checkedFrom: .max,
+      isIndexed: !opened.isRebuilt)
+    if opened.isRebuilt { try syncRebuilt(opened.active) }
     if let defect = end.defect { throw corrupt(defect, from: end.nextOffset) }
     guard end.nextOffset == logEndOffset else {
       throw corrupt("the log ends at offset \(end.nextOffset)", from: end.nextOffset)
@@ -217,12 +223,28 @@ extension PartitionLog {
     return ScanEnd(position: opened.indexedPosition, nextOffset: segment.baseOffset)
   }
 
+  /// Makes indexes durable that were made anew below the recovery point, where a later recovery will
+  /// believe them.
+  func syncRebuilt(_ active: ActiveSegment) throws(StorageError) {
+    try flushTails(active)
+    for kind in [LogFileKind.index, .timeindex] {
+      let path = path(kind, active.baseOffset)
+      try about("sync", path) { () throws(Errno) in
+        try device.syncData(try device.open(path, [.readWrite, .create]))
+      }
+    }
+    try device.syncDirectory(path)
+  }
+
   /// Walks a segment to its end: index entries from the last one on, producers from `replayFrom`,
   /// checksums from `checkedFrom`, leader epochs all the way.
+  /// - Parameter isIndexed: what is below `indexedBelow` gets no more entries. They would not be on
+  ///   disk, and one index might lose them and not the other.
   func walk(
     _ opened: Opened, _ segment: LogSegment, at start: ScanEnd, replayFrom: Int64,
-    checkedFrom: Int64, bytesMax: Int64 = .max
+    checkedFrom: Int64, isIndexed: Bool, bytesMax: Int64 = .max
   ) throws(StorageError) -> ScanEnd {
+    let settled = isIndexed ? indexedBelow : 0
     let active = opened.active
     let interval = settings.config.indexIntervalBytes
     return try environment.scanner.scan(
@@ -232,12 +254,15 @@ extension PartitionLog {
       checkedFrom: checkedFrom, bytesMax: bytesMax
     ) { (header, position) throws(StorageError) in
       if position >= opened.indexedPosition {
-        if active.isTailFull { try flushTails(active) }
-        active.added(
-          StagedBatch(
-            baseOffset: header.baseOffset, lastOffset: header.lastOffset,
-            maxTimestamp: header.maxTimestamp, size: header.sizeInBytes),
-          at: position, indexIntervalBytes: interval)
+        let batch = StagedBatch(
+          baseOffset: header.baseOffset, lastOffset: header.lastOffset,
+          maxTimestamp: header.maxTimestamp, size: header.sizeInBytes)
+        if header.nextOffset <= settled {
+          active.passed(batch, at: position)
+        } else {
+          if active.isTailFull { try flushTails(active) }
+          active.added(batch, at: position, indexIntervalBytes: interval)
+        }
       }
       if header.partitionLeaderEpoch > epochs.last?.epoch ?? -1 {
         epochs.append(

@@ -100,6 +100,7 @@ extension PartitionLog {
     segments = [segment]
     logEndOffset = logStartOffset
     recoveryPoint = logStartOffset
+    indexedBelow = logStartOffset
     producers = ProducerState()
     snapshotOffset = -1
     epochs = []

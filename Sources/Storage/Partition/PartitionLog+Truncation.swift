@@ -15,6 +15,7 @@ extension PartitionLog {
       if recoveryPoint > offset {
         // First: below a recovery point nothing may be missing.
         recoveryPoint = offset
+        indexedBelow = min(indexedBelow, offset)
         try directory.writeCheckpoints(durable: true)
       }
       drop()

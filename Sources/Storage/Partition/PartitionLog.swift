@@ -31,6 +31,9 @@ public final class PartitionLog {
   public internal(set) var logEndOffset: Int64
   /// Everything below is known to be on disk: where recovery begins after a crash.
   public internal(set) var recoveryPoint: Int64
+  /// The indexes are on disk for everything below. The recovery point is not written down beyond it:
+  /// recovery believes what indexes say of what lies below its point.
+  var indexedBelow: Int64
   /// What the checkpoint on disk says of `recoveryPoint`: recovery reads batches from here on, and
   /// takes a gap in their offsets for a loss. So nothing at or above may be compacted.
   public internal(set) var checkpointedRecoveryPoint: Int64
@@ -82,6 +85,7 @@ public final class PartitionLog {
     self.logEndOffset = logEndOffset
     self.recoveryPoint = recoveryPoint
     checkpointedRecoveryPoint = recoveryPoint
+    indexedBelow = recoveryPoint
     self.directory = directory
     environment = directory.environment
   }

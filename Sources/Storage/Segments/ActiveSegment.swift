@@ -55,11 +55,7 @@ final class ActiveSegment {
   /// index becomes sparser.
   @inline(__always)
   func added(_ batch: StagedBatch, at position: Int64, indexIntervalBytes: Int32) {
-    if position == 0 { firstTimestamp = batch.maxTimestamp }
-    if batch.maxTimestamp > maxTimestamp {
-      maxTimestamp = batch.maxTimestamp
-      offsetOfMaxTimestamp = batch.lastOffset
-    }
+    noteTimestamp(of: batch, at: position)
     if bytesSinceLastEntry > Int64(indexIntervalBytes), !isTailFull {
       offsetIndex.append(
         OffsetIndexEntry(
@@ -68,6 +64,21 @@ final class ActiveSegment {
       bytesSinceLastEntry = 0
     }
     bytesSinceLastEntry += Int64(batch.size)
+  }
+
+  /// Notes a batch that is read back and whose index entries are on disk, if it has any.
+  func passed(_ batch: StagedBatch, at position: Int64) {
+    noteTimestamp(of: batch, at: position)
+    bytesSinceLastEntry += Int64(batch.size)
+  }
+
+  @inline(__always)
+  private func noteTimestamp(of batch: StagedBatch, at position: Int64) {
+    if position == 0 { firstTimestamp = batch.maxTimestamp }
+    if batch.maxTimestamp > maxTimestamp {
+      maxTimestamp = batch.maxTimestamp
+      offsetOfMaxTimestamp = batch.lastOffset
+    }
   }
 
   /// Adds the greatest timestamp so far to the time index if it has grown.
