@@ -17,7 +17,8 @@ extension Frontend {
       parcel = try OpenedParcel(stored)
       states = try readStates(parcel)
     } catch {
-      log.warning(
+      log.event(
+        .connectionsNotKept,
         "the client connections of the process before cannot be taken over and are closed: \(error)"
       )
       return
@@ -27,7 +28,9 @@ extension Frontend {
       guard let socket = parcel.takeSocket() else { break }
       if adopt(socket, state) { adopted += 1 }
     }
-    log.info("went on with \(adopted) of \(states.count) client connections of the process before")
+    log.event(
+      .connectionsKept,
+      "went on with \(adopted) of \(states.count) client connections of the process before")
     if adopted > 0 { scheduleIdleCheck() }
   }
 
@@ -49,7 +52,8 @@ extension Frontend {
       return false
     }
     guard let listener = listeners.firstIndex(where: { $0.name == state.listener }) else {
-      log.info("closed \(peer): there is no listener \(state.listener) any more")
+      log.event(
+        .connectionsNotKept, "closed \(peer): there is no listener \(state.listener) any more")
       return false
     }
     if refuses(peer, listener) { return false }

@@ -32,7 +32,7 @@ extension Frontend {
       loop.schedule(afterMs: Self.storeMs, .storeOverdue)
       return true
     } catch {
-      log.warning("client connections cannot be kept: \(error)")
+      log.event(.connectionsNotKept, "client connections cannot be kept: \(error)")
       return false
     }
   }
@@ -41,7 +41,8 @@ extension Frontend {
     guard let offer = handOver, offer.phase == .asking else { return }
     endOffer(offer)
     if offer.parcel.isRefused {
-      log.info("client connections are not kept: there is no store for them")
+      log.event(
+        .connectionsNotKept, "client connections are not kept: there is no store for them")
       handOver = nil
       beginStop()
     } else {
@@ -51,7 +52,8 @@ extension Frontend {
 
   func storeOverdue() {
     guard let offer = handOver, offer.phase == .asking else { return }
-    log.warning("client connections are not kept: the supervisor does not answer")
+    log.event(
+      .connectionsNotKept, "client connections are not kept: the supervisor does not answer")
     endOffer(offer)
     handOver = nil
     beginStop()
@@ -176,16 +178,20 @@ extension Frontend {
       let file = try HandOverFile.write(count: count) { state(of: all[$0]) }
       guard offer.parcel.finish(file) else { throw Errno(EAGAIN, "sendmsg", "the parcel") }
     } catch {
-      log.error("client connections cannot be kept and are closed: \(error)")
+      log.event(
+        .connectionsNotKept, "client connections cannot be kept and are closed: \(error)")
       return
     }
     if count < all.count {
-      log.warning(
+      log.event(
+        .connectionsNotKept,
         "\(all.count - count) client connections over the limit of descriptors on their way are closed"
       )
     }
     let tookMs = (Clock.monotonicNs() - offer.beganNs) / 1_000_000
-    log.info("\(count) client connections wait for the next process, after \(tookMs) ms")
+    log.event(
+      .connectionsKept,
+      "\(count) client connections wait for the next process, after \(tookMs) ms")
   }
 
   private func state(of connection: Connection) -> ConnectionState {

@@ -72,8 +72,8 @@ extension LogStore {
       let gone = try partitionLog.removeBreachedSegments(nowMs: nowMs)
       if gone.isEmpty { return }
       segmentsDropped(slot, gone)
-      log.info(
-        "deleted segments below offset \(gone.upperBound)",
+      log.event(
+        .segmentsDeleted, "deleted segments below offset \(gone.upperBound)",
         metadata: [
           "topic": "\(partitionLog.partition.topic)",
           "partition": "\(partitionLog.partition.partition)",

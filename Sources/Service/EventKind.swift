@@ -32,10 +32,20 @@ public enum EventKind: String, CaseIterable, Sendable {
   case siblingLost
   /// A client's connection or request was refused. SLUICE_RULE says why.
   case clientRefused
+  /// A frontend that ends left its client connections to the next one, or one that starts has them.
+  case connectionsKept
+  /// A frontend that ends, or starts, had to close client connections.
+  case connectionsNotKept
   /// A topic was created, found, given more partitions or other configurations.
   case topicCreated
   case topicChanged
   case topicDeleted
+  /// Configurations of topics or of the broker were changed by a client.
+  case configsChanged
+  /// Segments were deleted because of `retention.ms`, `retention.bytes` or DeleteRecords.
+  case segmentsDeleted
+  /// A log was found that belongs to no topic.
+  case strayLog
   /// A partition was not closed cleanly and has lost what was half written.
   case partitionRecovered
   /// A partition cannot be read or written.
@@ -73,9 +83,14 @@ public enum EventKind: String, CaseIterable, Sendable {
     case .peerRefused: "9dfb51bc20994648ba98c89489331a58"
     case .siblingLost: "b6eb8f20054f4b2194ce530dfed93d9a"
     case .clientRefused: "604e1180fbe041719127a6b865caa4a2"
+    case .connectionsKept: "5617b8dfd50545bc90bd4c3e40dcb97d"
+    case .connectionsNotKept: "15964fba0f3a4e1695f8d9b8697608bc"
     case .topicCreated: "88e96f56e02c4067bb59d5ca7c89f700"
     case .topicChanged: "26c57015a4b6481890c8e5895c0438bb"
     case .topicDeleted: "da8d6b2819714d35b8e3195beb4c61e3"
+    case .configsChanged: "643ee922040f479f8ad96638e5535ea9"
+    case .segmentsDeleted: "a1ead352280c4d639bb5191a44b3f352"
+    case .strayLog: "e435a0c5db2042cb8074877a5e8ea8e5"
     case .partitionRecovered: "220883b2aac34d569121527e264f2c88"
     case .partitionOffline: "fc89b1a9f8ba4c4bafba76619588d2f9"
     case .partitionUnreadable: "d4f970d8ea4444d8be87b3c90967d06c"
@@ -91,10 +106,12 @@ public enum EventKind: String, CaseIterable, Sendable {
 
   public var level: Logger.Level {
     switch self {
-    case .ready, .stopping, .statistics, .topicCreated, .topicChanged, .topicDeleted: .info
-    case .siblingLost, .configurationReloaded, .logDirEnough: .notice
+    case .ready, .stopping, .statistics, .connectionsKept, .topicCreated, .topicChanged,
+      .topicDeleted, .segmentsDeleted:
+      .info
+    case .siblingLost, .configurationReloaded, .configsChanged, .logDirEnough: .notice
     case .configurationRefused, .systemRefused, .siblingViolation, .logDirFailed: .critical
-    case .peerRefused, .clientRefused, .partitionRecovered: .warning
+    case .peerRefused, .clientRefused, .connectionsNotKept, .strayLog, .partitionRecovered: .warning
     case .reloadRefused, .systemTrouble, .siblingDropped, .partitionOffline, .partitionUnreadable,
       .partitionChangeFailed, .logDirLow, .appendRefused, .metadataRefused, .groupsUnavailable:
       .error
@@ -105,15 +122,17 @@ public enum EventKind: String, CaseIterable, Sendable {
   var limit: EventLimit? {
     switch self {
     case .ready, .stopping, .statistics, .configurationReloaded, .reloadRefused,
-      .configurationRefused, .systemRefused, .siblingViolation, .logDirFailed:
+      .configurationRefused, .systemRefused, .siblingViolation, .connectionsKept, .logDirFailed:
       nil
     case .clientRefused: EventLimit(burst: 1, windowMs: 1_000)
-    case .peerRefused, .systemTrouble, .appendRefused, .partitionUnreadable, .siblingDropped,
+    case .peerRefused, .connectionsNotKept, .systemTrouble, .appendRefused, .partitionUnreadable,
+      .siblingDropped,
       .partitionChangeFailed, .logDirLow, .logDirEnough, .metadataRefused, .groupsUnavailable:
       EventLimit(burst: 3, windowMs: 2_000)
     case .siblingLost: EventLimit(burst: 20, windowMs: 10_000)
     // An operator wants each of these by name; a disk that dies under a hundred thousand does not.
-    case .topicCreated, .topicChanged, .topicDeleted, .partitionRecovered, .partitionOffline:
+    case .topicCreated, .topicChanged, .topicDeleted, .configsChanged, .segmentsDeleted, .strayLog,
+      .partitionRecovered, .partitionOffline:
       EventLimit(burst: 100, windowMs: 10_000)
     }
   }
@@ -129,9 +148,13 @@ public enum EventKind: String, CaseIterable, Sendable {
     case .peerRefused: "connections of strangers"
     case .siblingLost: "processes that are gone"
     case .clientRefused: "clients that were refused"
+    case .connectionsKept, .connectionsNotKept: "hand-overs of connections"
     case .topicCreated: "topics that were created"
     case .topicChanged: "topics that were changed"
     case .topicDeleted: "topics that were deleted"
+    case .configsChanged: "changes of configurations"
+    case .segmentsDeleted: "deletions of old segments"
+    case .strayLog: "logs that belong to no topic"
     case .partitionRecovered: "partitions that were recovered"
     case .partitionOffline: "partitions that are offline"
     case .partitionUnreadable: "segments that cannot be read"

@@ -78,7 +78,7 @@ struct EventLimiterTests {
     #expect(
       Set(free) == [
         .ready, .stopping, .statistics, .configurationReloaded, .reloadRefused,
-        .configurationRefused, .systemRefused, .siblingViolation, .logDirFailed,
+        .configurationRefused, .systemRefused, .siblingViolation, .connectionsKept, .logDirFailed,
       ])
   }
 

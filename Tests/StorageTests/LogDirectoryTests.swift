@@ -91,6 +91,26 @@ struct LogDirectoryTests {
     #expect(try !File.names(in: temporary.path).contains { $0.hasSuffix("-delete") })
   }
 
+  @Test func whatCannotBeRemovedWaits() throws {
+    let temporary = TemporaryDirectory()
+    let directory = try open(temporary.path)
+    for number in 0..<3 {
+      _ = try directory.create(
+        partition(Int32(number)), topicId: Fixture.topicId, settings: LogSettings())
+    }
+    try File.makeDirectory("\(temporary.path)/t-1/inside")
+    try directory.delete([partition(0), partition(1), partition(2)])
+    var failures = 0
+    while directory.nextRemovalMs == 0 {
+      do { try directory.sweep(nowMs: 0) } catch { failures += 1 }
+    }
+    #expect(failures == 1)
+    #expect(directory.nextRemovalMs == 60_000)
+    #expect(try File.names(in: temporary.path).filter { $0.hasSuffix("-delete") }.count == 1)
+    #expect(throws: StorageError.self) { try directory.sweep(nowMs: 60_000) }
+    #expect(directory.nextRemovalMs == 120_000)
+  }
+
   @Test func strangersAreLeftAlone() throws {
     let temporary = TemporaryDirectory()
     do {

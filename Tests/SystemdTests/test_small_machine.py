@@ -3,6 +3,9 @@
 import pathlib
 import re
 
+import pytest
+
+from harness import memory
 from harness.load import BOOTSTRAP
 
 FRONTEND = "sluice-frontend@1.service"
@@ -49,6 +52,25 @@ def test_one_core_and_little_memory(box, drop_in, other_machine, load):
     assert done["records"] > 2000 and done["large"] > 0
     assert most <= MEMORY_MIB - SYSTEM_MIB, f"{most:.0f} MiB"
     print(f"{most:.0f} MiB at most, {done}")
+
+
+@pytest.mark.skipif(not memory.can_limit(), reason="needs a memory controller of control groups")
+def test_the_kernel_allows_no_more(box, drop_in, other_machine, load):
+    """With page cache and socket buffers in the limit, too: nobody is killed, and it goes on."""
+    other_machine(TEST_MEMORY=MEMORY_MIB)
+    drop_in("sluice-.service", "[Service]\nCPUAffinity=0\n")
+    box.systemctl("start", "sluice.target", FRONTEND, "sluice-fetcher@1.socket",
+                  "sluice-fetcher@2.socket")
+    box.run("sluice", "topics", "create", "-b", BOOTSTRAP, "started-by-need")
+    with memory.limited(box, drop_in, MEMORY_MIB - SYSTEM_MIB, pids(box)) as killed:
+        clients = load("limited", connections=500)
+        for _ in range(4):
+            clients.progress()
+        done = clients.finish()
+        assert killed() == 0
+    assert done["records"] > 2000 and done["large"] > 0
+    for unit in (FRONTEND, "sluice-logwriter.service", "sluice-coordinator.service"):
+        assert box.show(unit, "NRestarts") == "0"
 
 
 def test_requests_in_flight_leave_memory_to_others(box, other_machine):

@@ -169,8 +169,8 @@ private enum ConfigAlterer {
     broker.topics.configure(changes.topics, with: changes.brokerRecords) { failure = $0 }
     if failure == nil {
       if changes.changesBroker { broker.dynamicConfigsChanged() }
-      broker.log.notice(
-        "configurations changed",
+      broker.log.event(
+        .configsChanged, "configurations changed",
         metadata: [
           "topics": "\(changes.topics.prefix(10).map(\.name).joined(separator: ","))",
           "broker": "\(changes.changesBroker)", "peer": "\(context.peer)",

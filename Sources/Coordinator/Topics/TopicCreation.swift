@@ -3,6 +3,7 @@
 
 import Configuration
 import Model
+import Service
 
 /// Why a topic is not created.
 struct TopicRejection: Error, Equatable {
@@ -75,11 +76,13 @@ enum TopicCreation {
     }
     if topics.isEmpty { return then(errors) }
     broker.topics.put(topics, timeoutMs: Broker.autoCreateTimeoutMs) { result in
-      for topic in topics {
-        switch result {
-        case .failure: errors[topic.name] = .leaderNotAvailable
-        case .success(let outcomes):
-          if outcomes[topic.id] != .placed { errors[topic.name] = .leaderNotAvailable }
+      switch result {
+      case .failure(let error):
+        broker.log.event(.metadataRefused, "topics cannot be recorded: \(error)")
+        for topic in topics { errors[topic.name] = .leaderNotAvailable }
+      case .success(let outcomes):
+        for topic in topics where outcomes[topic.id] != .placed {
+          errors[topic.name] = .leaderNotAvailable
         }
       }
       then(errors)

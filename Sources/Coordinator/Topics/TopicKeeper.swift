@@ -123,7 +123,8 @@ final class TopicKeeper {
       return
     }
     for stray in plan.strays {
-      log.warning(
+      log.event(
+        .strayLog,
         "left alone: a log that belongs to no topic, while another topic has its name",
         metadata: ["topic": "\(stray.topic)", "partition": "\(stray.partition)"])
     }

@@ -20,6 +20,13 @@ struct DoomedSegment {
   var dueMs: Int64
 }
 
+/// A directory of a deleted partition that is still to be removed.
+struct DoomedDirectory {
+  let name: String
+  /// When to go on, in ms since 1970.
+  var dueMs: Int64 = 0
+}
+
 extension LogDirectory {
   /// Writes log-start-offset-checkpoint as the logs are now.
   /// - Parameter durable: it survives power loss when this returns.
@@ -49,7 +56,8 @@ extension LogDirectory {
     for index in doomed.indices { doomed[index].dueMs = 0 }
   }
 
-  /// Removes some of the files whose time has come.
+  /// Removes some of the files whose time has come. What cannot be removed is left alone for a
+  /// minute.
   /// - Parameter filesMax: about how many files.
   public func sweep(nowMs: Int64, filesMax: Int = 64) throws(StorageError) {
     var left = filesMax
@@ -62,16 +70,34 @@ extension LogDirectory {
       let segment = doomed[index]
       doomed.swapAt(index, doomed.count - 1)
       doomed.removeLast()
-      try unlink(segment)
+      do throws(StorageError) { try unlink(segment) } catch {
+        doomed.append(segment)
+        doomed[doomed.count - 1].dueMs = nowMs + Self.retryMs
+        throw error
+      }
       left -= LogFileKind.allCases.count
     }
-    if left > 0, let name = deleted.last, try remove(directory: name, filesMax: left) {
-      deleted.removeLast()
+    if left > 0, let index = deleted.lastIndex(where: { $0.dueMs <= nowMs }) {
+      do throws(StorageError) {
+        guard try remove(directory: deleted[index].name, filesMax: left) else { return }
+        deleted.swapAt(index, deleted.count - 1)
+        deleted.removeLast()
+      } catch {
+        deleted[index].dueMs = nowMs + Self.retryMs
+        throw error
+      }
     }
   }
 
+  private static let retryMs: Int64 = 60_000
+
   /// When `sweep` has something to do, in ms since 1970; nil for never.
-  public var nextRemovalMs: Int64? { deleted.isEmpty ? doomed.lazy.map(\.dueMs).min() : 0 }
+  public var nextRemovalMs: Int64? {
+    let segments = doomed.lazy.map(\.dueMs).min()
+    let directories = deleted.lazy.map(\.dueMs).min()
+    guard let segments, let directories else { return segments ?? directories }
+    return min(segments, directories)
+  }
 
   private func unlink(_ segment: DoomedSegment) throws(StorageError) {
     for kind in LogFileKind.allCases {

@@ -1,6 +1,7 @@
 // The room in a log directory. Producers are refused before the disk is full, so that there is some
 // left for what makes room again (checkpoints of deletions) and for consumer groups. If it
-// gets full all the same, by somebody else's files, the ballast is let go for them:
+// gets full all the same, by somebody else's files, the ballast is let go for them, and for the
+// metadata of topics, which another process writes:
 //
 //   .sluice-ballast     zeros, allocated while there is room; nobody reads it
 //
@@ -29,6 +30,7 @@ extension LogDirectory {
     } else if now.availableBytes >= limits.enough(now) {
       isLow = false
     }
+    if now.availableBytes < limits.exhausted(now) { _ = releaseBallast() }
     if !isLow { makeBallast(now, limits) }
     return isLow != before
   }

@@ -27,7 +27,7 @@ public final class LogDirectory {
   /// Checkpoints that could not be understood and count as missing: every log is read as a whole.
   public private(set) var damaged: [StorageError] = []
   /// Directories of deleted partitions that are still to be removed.
-  var deleted: [String] = []
+  var deleted: [DoomedDirectory] = []
   /// Files of segments that are still to be removed.
   var doomed: [DoomedSegment] = []
   /// The checkpoint has log starts of deleted partitions. A new one of such a name must not come
@@ -83,7 +83,7 @@ public final class LogDirectory {
     if isMarked { try device.syncDirectory(path) }
     for name in names {
       switch PartitionDirectory(name) {
-      case .deleted: deleted.append(name)
+      case .deleted: deleted.append(DoomedDirectory(name: name))
       case .other: continue
       case .partition(let partition):
         let found = FoundPartition(
@@ -145,7 +145,7 @@ public final class LogDirectory {
     } catch {
       // Half a partition must not be taken for one at the next start.
       do throws(StorageError) { try remove(directory: "\(partition)") } catch {
-        deleted.append("\(partition)")
+        deleted.append(DoomedDirectory(name: "\(partition)"))
       }
       throw error
     }
@@ -165,7 +165,7 @@ public final class LogDirectory {
       try about("rename", log.path) { () throws(Errno) in
         try environment.device.rename(log.path, to: "\(path)/\(name)")
       }
-      deleted.append(name)
+      deleted.append(DoomedDirectory(name: name))
       logs[partition] = nil
       forgotten.insert(partition)
     }

@@ -32,5 +32,9 @@ public struct SpaceLimits: Equatable, Sendable {
     min(ballastBytes, space.totalBytes / 100)
   }
 
+  /// Below this many free bytes nobody can write, whose files do not belong to the log either: the
+  /// ballast is let go.
+  public func exhausted(_ space: FileSystemSpace) -> Int64 { ballast(space) / 4 }
+
   private static let enoughMin: Int64 = 16 << 20
 }

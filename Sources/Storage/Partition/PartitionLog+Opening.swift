@@ -53,7 +53,7 @@ extension PartitionLog {
     /// The last batch that the offset index knows: batches from here on may lack entries.
     let indexedPosition: Int64
     let indexedOffset: Int64
-    /// The indexes were no good, and are begun anew.
+    /// The indexes were no good or lost, and are begun anew.
     let isRebuilt: Bool
   }
 
@@ -78,8 +78,13 @@ extension PartitionLog {
     if isTrusted, let last = offsets.last {
       isTrusted = try fits(last, segment.baseOffset, file, path)
     }
-    let isRebuilt = offsets.count > 0 && !isTrusted
-    if isRebuilt {
+    // An index that may have had entries and has none was lost, perhaps; what the time index says
+    // is still true.
+    let isLost =
+      offsets.count == 0 && indexedBelow > segment.baseOffset
+      && size > Int64(settings.config.indexIntervalBytes)
+    let isWrong = offsets.count > 0 && !isTrusted
+    if isWrong {
       offsets = try keep(segment.baseOffset) { (_: OffsetIndexEntry) in true }
       times = try keep(segment.baseOffset) { (_: TimeIndexEntry) in true }
     }
@@ -94,7 +99,7 @@ extension PartitionLog {
     active.firstTimestamp = first?.maxTimestamp ?? RecordBatchHeader.noTimestamp
     return Opened(
       active: active, indexedPosition: indexedPosition, indexedOffset: indexedOffset,
-      isRebuilt: isRebuilt)
+      isRebuilt: isLost || isWrong)
   }
 
   /// Cuts an index file before the first entry that `isBeyond`; says what is left.
@@ -226,6 +231,8 @@ extension PartitionLog {
   /// Makes indexes durable that were made anew below the recovery point, where a later recovery will
   /// believe them.
   func syncRebuilt(_ active: ActiveSegment) throws(StorageError) {
+    // A segment of one large batch has no entries.
+    if active.offsetIndex.count == 0, active.timeIndex.count == 0 { return }
     try flushTails(active)
     for kind in [LogFileKind.index, .timeindex] {
       let path = path(kind, active.baseOffset)
