@@ -293,7 +293,7 @@ class Member:
         metadata = struct.pack(">hi", 0, 0) + struct.pack(">i", -1)
         self.id = ""
         # The first question for a coordinator creates the topic of the groups.
-        eventually(lambda: struct.unpack_from(">iih", client.ask(10, 1, string(group) + b"\0"))[2]
+        eventually(lambda: struct.unpack_from(">ih", client.ask(10, 1, string(group) + b"\0"))[1]
                    == 0, "a coordinator")
         # MEMBER_ID_REQUIRED, or the groups are being loaded: a client tries again.
         eventually(lambda: self.join(metadata) == 0, "a member")
