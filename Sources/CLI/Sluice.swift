@@ -30,7 +30,7 @@ struct Sluice: ParsableCommand {
     version: "sluice \(Version.text)",
     subcommands: [
       Up.self, Topics.self, Configs.self, Produce.self, Consume.self, Status.self, Top.self,
-      Dump.self,
+      Dump.self, Verify.self,
       PropertiesCommand.self,
     ])
 }

@@ -149,6 +149,15 @@ import Testing
       (value["transactionPartitions"] as? [[String: Any]])?[0]["partitionIds"] as? [Int] == [1, 2])
   }
 
+  @Test(arguments: [
+    ("data/__consumer_offsets-7/0.log", RecordContents.groupOffsets),
+    ("__transaction_state-0/0.log", .transactions), ("a-0/__consumer_offsets-7", .bytes),
+    ("0.log", .bytes),
+  ])
+  func theDirectoryTellsWhatRecordsAre(path: String, contents: RecordContents) {
+    #expect(RecordContents.of(path) == contents)
+  }
+
   @Test func filesThatAreNotThere() throws {
     let directory = try TemporaryDirectory()
     #expect(Dumped("\(directory.path)/none.log").failure?.exitStatus == .system)

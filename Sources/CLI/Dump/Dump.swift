@@ -23,10 +23,17 @@ struct Dump: ParsableCommand {
       """)
 
   @Argument(help: "The files.", completion: .file()) var files: [String]
-  @Flag(help: "Also the records of each batch, decompressed.") var records = false
-  @Flag(help: "Records as those of __consumer_offsets: groups and their offsets.")
+  @Flag(
+    help: """
+      Also the records of each batch, decompressed; those of __consumer_offsets and \
+      __transaction_state decoded, which the name of the directory tells.
+      """)
+  var records = false
+  @Flag(
+    help: "Records as those of __consumer_offsets, wherever they lie: groups and their offsets.")
   var offsets = false
-  @Flag(help: "Records as those of __transaction_state.") var transactions = false
+  @Flag(help: "Records as those of __transaction_state, wherever they lie.")
+  var transactions = false
   @Flag(help: "Print JSON, one object a line.") var json = false
   @Option(
     name: .customLong("as"),
@@ -44,7 +51,7 @@ struct Dump: ParsableCommand {
     for path in files {
       let printer = DumpPrinter(path: path, json: json, showsPath: files.count > 1)
       do throws(DumpFailure) {
-        try DumpKind.dump(path, as: kind, recordContents, printer)
+        try DumpKind.dump(path, as: kind, recordContents(path), printer)
       } catch {
         printer.flush()
         StandardError.line("sluice dump: \(error)")
@@ -56,10 +63,19 @@ struct Dump: ParsableCommand {
     if let failed { throw failed.exitCode }
   }
 
-  private var recordContents: RecordContents? {
+  private func recordContents(_ path: String) -> RecordContents? {
     if offsets { return .groupOffsets }
     if transactions { return .transactions }
-    return records ? .bytes : nil
+    return records ? RecordContents.of(path) : nil
+  }
+}
+
+extension RecordContents {
+  /// What the records of a segment are, by the directory it lies in.
+  static func of(_ path: String) -> RecordContents {
+    let directory = path.split(separator: "/").dropLast().last ?? ""
+    if directory.hasPrefix("__consumer_offsets-") { return .groupOffsets }
+    return directory.hasPrefix("__transaction_state-") ? .transactions : .bytes
   }
 }
 

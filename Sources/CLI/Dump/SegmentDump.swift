@@ -33,10 +33,17 @@ struct SegmentDump {
   }
 
   mutating func run() throws(DumpFailure) {
+    let walk = BatchWalk(file: file)
     var position: Int64 = 0
     while position < file.size {
-      guard let header = try header(at: position) else { break }
-      let isValid = try checksum(header, at: position) == header.crc
+      let header: RecordBatchHeader
+      switch try walk.header(at: position) {
+      case .success(let found): header = found
+      case .failure(let defect):
+        printer.defect(at: position, defect.reason)
+        return summarize(position)
+      }
+      let isValid = try walk.checksum(header, at: position) == header.crc
       printer.item("batch", Self.fields(header, position: position, isValid: isValid))
       if !isValid {
         printer.defect(
@@ -55,54 +62,12 @@ struct SegmentDump {
       position += Int64(header.sizeInBytes)
       printer.progress(position, of: file.size)
     }
+    summarize(position)
+  }
+
+  private func summarize(_ position: Int64) {
     let range = firstOffset.map { ", offsets \($0) to \(nextOffset - 1)" } ?? ""
     printer.summary("\(batches) batches, \(records) records\(range), \(position) bytes")
-  }
-
-  /// The header of a batch that is wholly there; otherwise says what is wrong.
-  private func header(at position: Int64) throws(DumpFailure) -> RecordBatchHeader? {
-    let left = file.size - position
-    let (header, magic, isZero) = try file.read(RecordBatchHeader.size, at: position) { bytes in
-      (RecordBatchHeader(bytes), bytes.count > 16 ? bytes[16] : 0, bytes.allSatisfy { $0 == 0 })
-    }.get()
-    guard let header else {
-      printer.defect(at: position, "\(left) bytes are too few for the header of a batch")
-      return nil
-    }
-    if isZero {
-      printer.defect(at: position, "zeros instead of a batch; \(left) bytes are left")
-      return nil
-    }
-    if magic < 2 {
-      printer.defect(at: position, "a message of format \(magic), from before Kafka 0.11")
-      return nil
-    }
-    guard header.isPlausible else {
-      printer.defect(at: position, "no batch; \(left) bytes are left")
-      return nil
-    }
-    guard Int64(header.sizeInBytes) <= left else {
-      printer.defect(
-        at: position,
-        "the batch at offset \(header.baseOffset) has \(header.sizeInBytes) bytes, "
-          + "but \(left) are left")
-      return nil
-    }
-    return header
-  }
-
-  private func checksum(_ header: RecordBatchHeader, at position: Int64) throws(DumpFailure)
-    -> UInt32
-  {
-    var from = position + Int64(RecordBatchHeader.Field.attributes)
-    let end = position + Int64(header.sizeInBytes)
-    var crc: UInt32 = 0
-    while from < end {
-      let wanted = Int(min(end - from, Int64(DumpFile.window)))
-      crc = try file.read(wanted, at: from) { CRC32C.checksum($0, continuing: crc) }.get()
-      from += Int64(wanted)
-    }
-    return crc
   }
 
   static func fields(_ header: RecordBatchHeader, position: Int64, isValid: Bool) -> Fields {

@@ -1,0 +1,64 @@
+// The entries of an index file one after the other, beside the walk through the segment's batches. The
+// formats are in Storage's IndexFormat.swift.
+
+import Glibc
+import Linux
+
+/// Any index with entries of a fixed size.
+struct IndexCursor {
+  private let file: DumpFile
+  private let entrySize: Int
+  private let count: Int64
+  private var next: Int64 = 0
+  /// The bytes of the entry that has not been used yet, and where it lies.
+  private(set) var current: [UInt8]?
+  private(set) var position: Int64 = 0
+
+  /// nil when there is no such file.
+  init?(_ path: String, entrySize: Int) throws(DumpFailure) {
+    do throws(DumpFailure) { file = try DumpFile(path) } catch {
+      if case .system(let errno) = error, errno.code == ENOENT { return nil }
+      throw error
+    }
+    self.entrySize = entrySize
+    // Kafka makes the files of an active segment longer than their entries: zeros follow.
+    let end = try file.endWithoutZeros()
+    let whole = (end + Int64(entrySize) - 1) / Int64(entrySize)
+    count = min(whole, file.size / Int64(entrySize))
+    isCut = end > count * Int64(entrySize)
+    try advance()
+  }
+
+  /// Part of an entry is behind the last one.
+  let isCut: Bool
+
+  var path: String { file.path }
+  var isEmpty: Bool { count == 0 }
+
+  mutating func advance() throws(DumpFailure) {
+    guard next < count else {
+      current = nil
+      position = count * Int64(entrySize)
+      return
+    }
+    position = next * Int64(entrySize)
+    current = try file.read(entrySize, at: position) { [UInt8]($0) }.get()
+    next += 1
+  }
+}
+
+extension DumpFile {
+  /// Where the last byte that is not zero ends.
+  func endWithoutZeros() throws(DumpFailure) -> Int64 {
+    var end = size
+    while end > 0 {
+      let start = max(0, end - Int64(Self.window))
+      let last = try read(Int(end - start), at: start) { (bytes) -> Int? in
+        bytes.lastIndex { $0 != 0 }
+      }.get()
+      if let last { return start + Int64(last) + 1 }
+      end = start
+    }
+    return 0
+  }
+}
