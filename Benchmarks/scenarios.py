@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 
+import footprint
 import procfs
 from report import Figure, Outcome, Target
 from systems import Failure, kill_all, limit, run_limit
@@ -293,4 +294,4 @@ def recovery(brokers, options):
 
 ALL = {"consume": consume, "produce": produce, "small": small, "pipelined": pipelined,
        "e2e": end_to_end, "idle": idle, "startup": startup, "durable": durable,
-       "recovery": recovery}
+       "recovery": recovery, "overhead": footprint.overhead, "partitions": footprint.partitions}
