@@ -298,6 +298,30 @@ struct TestMember {
     #expect(try state(world) == "Stable")
   }
 
+  @Test(arguments: [true, false]) func aLogThatIsRecoveredLaterIsWaitedFor(inTime: Bool) throws {
+    let world = try world()
+    let member = try stable(world)
+    world.disconnect()
+    let commit = try member.commit(5)
+    world.logWriter.restart()
+    world.logWriter.failures["__consumer_offsets"] = .leaderNotAvailable
+    world.connect()
+    #expect(try member.heartbeat() == .none)
+    #expect(try member.commitError(commit) == nil)
+    if !inTime {
+      world.pass(5_000)
+      #expect(try member.commitError(commit) == .coordinatorNotAvailable)
+    }
+    let second = try member.commit(6)
+    world.logWriter.failures = [:]
+    for partition in world.logWriter.inventory { world.broker.topics.changed(partition) }
+    world.settle()
+    if inTime { #expect(try member.commitError(commit) == ErrorCode.none) }
+    #expect(try member.commitError(second) == ErrorCode.none)
+    #expect(try offset(world) == 6)
+    #expect(try state(world) == "Stable")
+  }
+
   @Test func aLogThatIsNotWhatWeThinkIsReadAnew() throws {
     let world = try world()
     let member = try stable(world)

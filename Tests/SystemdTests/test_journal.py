@@ -90,6 +90,8 @@ def story(box, properties):
     box.run("setpriv", "--reuid", "daemon", "--regid", "daemon", "--groups", "sluice-to-logwriter",
             "/usr/bin/python3", "-c", STRANGER)
     eventually(lambda: box.entries("SLUICE_EVENT=STATISTICS", "SLUICE_STAT_RECORDS=2"), "statistics")
+    eventually(lambda: any("SLUICE_STAT_REQUESTS_RATE" in entry for entry in box.entries(
+        "SLUICE_EVENT=STATISTICS", "SYSLOG_IDENTIFIER=sluice-frontend")), "rates")
     properties("node.id=1", "max.connections=many")
     box.systemctl("reload", FRONTEND)
     eventually(lambda: box.entries("SLUICE_EVENT=RELOAD_REFUSED"), "a refusal")
@@ -108,6 +110,8 @@ def story(box, properties):
     eventually(lambda: box.entries("SLUICE_EVENT=PARTITION_RECOVERED"), "a recovery")
     box.run("sluice", "topics", "delete", "orders", "broken")
     box.systemctl("stop", "sluice.target", "sluice-*")
+    # Other tests of the box have no such directory.
+    box.run("bash", "-c", "rm -r /var/lib/sluice/log/broken-0*")
 
 
 def test_documented_queries_find_what_they_say(box, properties):

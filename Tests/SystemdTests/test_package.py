@@ -82,7 +82,7 @@ class Clients:
 
     def __init__(self, box, topic):
         box.run("sluice", "topics", "create", topic)
-        self.producer = WatchedProducer(box, topic)
+        self.producer = WatchedProducer(box, topic, **{"enable.idempotence": True})
         self.consumer = WatchedConsumer(box, topic, f"{topic}-group")
         self.idle = [RawClient(box) for _ in range(20)]
         for one in (self.producer, self.consumer):

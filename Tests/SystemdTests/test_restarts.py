@@ -2,6 +2,7 @@
 which count their own connections."""
 
 import contextlib
+import re
 import struct
 import time
 
@@ -180,7 +181,10 @@ def test_a_thousand_connections_are_kept(broker, raw):
         client.send(client.api_versions())
     for client in clients:
         client.receive()
-    is_told(broker, "went on with 1000 of 1000")
+    # Those of clients that just end may be among them.
+    kept = eventually(lambda: re.search(r"went on with (\d+) of (\d+)", broker.journal(FRONTENDS[0])),
+                      "a line")
+    assert kept[1] == kept[2] and int(kept[1]) >= 1000
 
 
 def test_restarting_everything_keeps_connections(broker, raw, topic):

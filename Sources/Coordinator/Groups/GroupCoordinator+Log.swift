@@ -127,6 +127,10 @@ extension GroupCoordinator {
       topicId = topic.id
       shards = (0..<topic.partitionCount).map { GroupShard(partition: Int32($0)) }
     }
+    for index in suspended where !isComing(index) {
+      suspended.remove(index)
+      resume(index)
+    }
     for index in shards.indices where shards[index].phase == .absent { load(index) }
   }
 
@@ -134,25 +138,35 @@ extension GroupCoordinator {
   func logWriterReady() {
     if let awayTimer { timers.cancel(awayTimer) }
     awayTimer = nil
-    for index in shards.indices where shards[index].phase != .absent { resume(index) }
+    for index in shards.indices where shards[index].phase != .absent {
+      // It is not gone, only recovered later than others.
+      if isComing(index) { suspended.insert(index) } else { resume(index) }
+    }
     takeUp()
+    if !suspended.isEmpty { awaitLogs() }
   }
 
   func logWriterAway() {
     for index in shards.indices where shards[index].phase == .loading { shards[index].clear() }
+    suspended = []
+    awaitLogs()
+  }
+
+  private func awaitLogs() {
     guard awayTimer == nil, shards.contains(where: { $0.phase == .active }) else { return }
     awayTimer = timers.after(settings.awayMs) { [unowned self] in giveUpWaiting() }
   }
 
-  /// The logwriter stays away: nobody is left waiting for it.
+  /// The logwriter stays away, or needs long for some logs: nobody is left waiting for it.
   private func giveUpWaiting() {
     awayTimer = nil
-    for index in shards.indices {
+    for index in shards.indices where topics.phase != .ready || suspended.contains(index) {
       let isUnknown = !shards[index].sent.isEmpty
       let unfinished = shards[index].takeUnfinished()
       if isUnknown { reload(index, .coordinatorNotAvailable) }
       finish(unfinished, .coordinatorNotAvailable)
     }
+    if topics.phase != .ready || !suspended.isEmpty { awaitLogs() }
   }
 
   /// Goes on with a shard that was active: the end of its log tells what got in.
@@ -175,6 +189,7 @@ extension GroupCoordinator {
 
   /// Forgets a shard, to read its log anew when it can be reached.
   private func reload(_ index: Int, _ error: ErrorCode) {
+    suspended.remove(index)
     for group in shards[index].sessions.keys.sorted() {
       perform(shards[index].sessions[group]?.abandon(error) ?? [], group)
     }
@@ -191,6 +206,7 @@ extension GroupCoordinator {
     shards = []
     topicId = nil
     shardsToFlush = []
+    suspended = []
   }
 
   // MARK: - Reading the log back

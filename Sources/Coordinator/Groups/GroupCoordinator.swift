@@ -37,6 +37,8 @@ final class GroupCoordinator {
   var topicId: UUID128?
   /// Shards with records to send at the end of the round.
   var shardsToFlush: Set<Int> = []
+  /// Active shards whose logs the new logwriter still recovers.
+  var suspended: Set<Int> = []
   var awayTimer: TimerID?
   var expiryTimer: TimerID?
   private var deadlines: [DeadlineKey: TimerID] = [:]
@@ -78,7 +80,7 @@ final class GroupCoordinator {
 
   /// A shard whose log is not open yet: the logwriter is away or recovers it. Clients wait best when
   /// they believe that we are loading.
-  private func isComing(_ index: Int) -> Bool {
+  func isComing(_ index: Int) -> Bool {
     guard topics.phase == .ready, let topicId else { return true }
     guard case .failed(let error, _) = topics.placement.place(topicId, index) else { return false }
     return error == .leaderNotAvailable
