@@ -9,70 +9,8 @@ import Testing
 
 @testable import Coordinator
 
-/// A member as a client plays it.
-struct TestMember {
-  let world: FakeWorld
-  let group: String
-  var id = ""
-  var generation: Int32 = -1
-
-  init(_ world: FakeWorld, group: String = "g") {
-    self.world = world
-    self.group = group
-  }
-
-  func sendJoin(topics: [String] = ["t"], sessionMs: Int32 = 10_000) throws -> Reply {
-    let subscription = try ConsumerProtocolSubscription(topics: topics).encodedVersioned(0)
-    return try world.send(
-      JoinGroupRequest(
-        groupId: group, sessionTimeoutMs: sessionMs, rebalanceTimeoutMs: 20_000, memberId: id,
-        protocolType: "consumer", protocols: [.init(name: "range", metadata: subscription)]),
-      version: 9, clientId: "c")
-  }
-
-  mutating func take(_ reply: Reply) throws -> JoinGroupResponse {
-    let joined = try #require(try world.answer(JoinGroupResponse.self, to: reply))
-    id = joined.memberId
-    generation = joined.generationId
-    return joined
-  }
-
-  func sendSync(_ assignments: [String: [UInt8]] = [:]) throws -> Reply {
-    try world.send(
-      SyncGroupRequest(
-        groupId: group, generationId: generation, memberId: id, protocolType: "consumer",
-        protocolName: "range",
-        assignments: assignments.map { .init(memberId: $0.key, assignment: $0.value) }), version: 5)
-  }
-
-  func heartbeat() throws -> ErrorCode {
-    try world.ask(
-      HeartbeatRequest(groupId: group, generationId: generation, memberId: id), version: 4
-    ).errorCode
-  }
-
-  func commit(_ offset: Int64, topic: String = "t", partition: Int32 = 0) throws -> Reply {
-    try world.send(
-      OffsetCommitRequest(
-        groupId: group, generationIdOrMemberEpoch: generation, memberId: id,
-        topics: [
-          .init(
-            name: topic,
-            partitions: [
-              .init(
-                partitionIndex: partition, committedOffset: offset, committedLeaderEpoch: 0,
-                committedMetadata: "m\(offset)")
-            ])
-        ]), version: 9)
-  }
-
-  func commitError(_ reply: Reply) throws -> ErrorCode? {
-    try world.answer(OffsetCommitResponse.self, to: reply)?.topics[0].partitions[0].errorCode
-  }
-}
-
 @Suite struct GroupApiTests {
-  private func world(
+  func world(
     _ overrides: [String] = [], directory: String? = nil,
     logWriter: FakeLogWriter = FakeLogWriter()
   ) throws -> FakeWorld {
@@ -89,7 +27,7 @@ struct TestMember {
     return world
   }
 
-  private func stable(_ world: FakeWorld) throws -> TestMember {
+  func stable(_ world: FakeWorld) throws -> TestMember {
     var member = TestMember(world)
     _ = try member.take(member.sendJoin())
     let join = try member.sendJoin()
@@ -102,7 +40,7 @@ struct TestMember {
   }
 
   /// A coordinator that does `work` with a group's member, and is gone.
-  private func leave(
+  func leave(
     _ directory: String, _ logWriter: FakeLogWriter, _ overrides: [String] = [],
     _ work: (FakeWorld, TestMember) throws -> Void
   ) throws -> (id: String, generation: Int32) {
@@ -112,7 +50,7 @@ struct TestMember {
     return (member.id, member.generation)
   }
 
-  private func offset(_ world: FakeWorld, _ group: String = "g") throws -> Int64? {
+  func offset(_ world: FakeWorld, _ group: String = "g") throws -> Int64? {
     let answer = try world.ask(
       OffsetFetchRequest(
         groups: [.init(groupId: group, topics: [.init(name: "t", partitionIndexes: [0])])]),
@@ -121,7 +59,7 @@ struct TestMember {
       ? answer.groups[0].topics[0].partitions[0].committedOffset : nil
   }
 
-  private func state(_ world: FakeWorld, _ group: String = "g") throws -> String {
+  func state(_ world: FakeWorld, _ group: String = "g") throws -> String {
     try world.ask(DescribeGroupsRequest(groups: [group]), version: 5).groups[0].groupState
   }
 
@@ -234,164 +172,6 @@ struct TestMember {
     #expect(try offset(after) == nil)
     after.connect()
     #expect(try waiting.commitError(try waiting.commit(1)) == ErrorCode.none)
-  }
-
-  // MARK: - The logwriter goes away
-
-  @Test func aShortAbsenceOfTheLogwriterIsNotNoticed() throws {
-    let world = try world()
-    let member = try stable(world)
-    world.disconnect()
-    let commit = try member.commit(5)
-    #expect(try member.commitError(commit) == nil)
-    #expect(try member.heartbeat() == .none)
-    world.logWriter.restart()
-    world.pass(500)
-    world.connect()
-    world.settle()
-    #expect(try member.commitError(commit) == ErrorCode.none)
-    #expect(try offset(world) == 5)
-    #expect(try state(world) == "Stable")
-  }
-
-  @Test(arguments: [true, false]) func anUnansweredAppendIsSettledByTheEndOfTheLog(
-    wasAppended: Bool
-  ) throws {
-    let world = try world()
-    let member = try stable(world)
-    let slot = try #require(
-      world.logWriter.log(
-        "__consumer_offsets", Int32(GroupPartition.of("g", partitions: 3)))
-    ).slot
-    world.delivers = false
-    let commit = try member.commit(5)
-    let message = world.lastUndelivered
-    if wasAppended, case .some(.append(_, _, _, _, let batches)) = message {
-      let entry = world.logWriter.append(slot, batches)
-      #expect(entry.error == .none)
-    }
-    world.disconnect()
-    world.delivers = true
-    world.logWriter.restart()
-    world.connect()
-    world.settle()
-    #expect(try member.commitError(commit) == ErrorCode.none)
-    #expect(try offset(world) == 5)
-    #expect(world.logWriter.records(slot).count == 2)
-    #expect(try state(world) == "Stable")
-  }
-
-  @Test func aLongAbsenceEndsTheWait() throws {
-    let world = try world()
-    let member = try stable(world)
-    world.delivers = false
-    let sent = try member.commit(5)
-    world.disconnect()
-    let unsent = try member.commit(6)
-    world.pass(5_000)
-    #expect(try member.commitError(sent) == .coordinatorNotAvailable)
-    #expect(try member.commitError(unsent) == .coordinatorNotAvailable)
-    world.delivers = true
-    world.connect()
-    // What the log says counts, and it never got these.
-    #expect(try offset(world) == -1)
-    #expect(try state(world) == "Stable")
-  }
-
-  @Test(arguments: [true, false]) func aLogThatIsRecoveredLaterIsWaitedFor(inTime: Bool) throws {
-    let world = try world()
-    let member = try stable(world)
-    world.disconnect()
-    let commit = try member.commit(5)
-    world.logWriter.restart()
-    world.logWriter.failures["__consumer_offsets"] = .leaderNotAvailable
-    world.connect()
-    #expect(try member.heartbeat() == .none)
-    #expect(try member.commitError(commit) == nil)
-    if !inTime {
-      world.pass(5_000)
-      #expect(try member.commitError(commit) == .coordinatorNotAvailable)
-    }
-    let second = try member.commit(6)
-    world.logWriter.failures = [:]
-    for partition in world.logWriter.inventory { world.broker.topics.changed(partition) }
-    world.settle()
-    if inTime { #expect(try member.commitError(commit) == ErrorCode.none) }
-    #expect(try member.commitError(second) == ErrorCode.none)
-    #expect(try offset(world) == 6)
-    #expect(try state(world) == "Stable")
-  }
-
-  @Test func aLogThatIsNotWhatWeThinkIsReadAnew() throws {
-    let world = try world()
-    let member = try stable(world)
-    _ = try member.commit(5)
-    world.disconnect()
-    let slot = try #require(
-      world.logWriter.log(
-        "__consumer_offsets", Int32(GroupPartition.of("g", partitions: 3)))
-    ).slot
-    // A crash of the machine took the end of the log.
-    world.logWriter.logs[slot]?.bytes = []
-    world.logWriter.logs[slot]?.endOffset = 0
-    world.connect()
-    #expect(try offset(world) == -1)
-    #expect(try member.heartbeat() == .unknownMemberId)
-  }
-
-  @Test func aLogwriterThatIsLostWhileLoadingIsReadAnew() throws {
-    let directory = TemporaryDirectory.make()
-    let logWriter = FakeLogWriter()
-    _ = try leave(directory, logWriter) { _, member in _ = try member.commit(7) }
-    let after = try FakeWorld(
-      ["offsets.topic.num.partitions=3"], store: try SQLiteStore(directory: directory),
-      logWriter: logWriter, connect: false)
-    for _ in 0..<3 {
-      after.connect(answering: 1)
-      #expect(try offset(after) == nil)
-      after.disconnect()
-      logWriter.restart()
-    }
-    after.connect()
-    #expect(try offset(after) == 7)
-  }
-
-  @Test func whatIsTooLargeForTheLogIsRefusedBeforeItIsSent() throws {
-    let world = try world(["message.max.bytes=20000"])
-    let member = try stable(world)
-    let before = world.logWriter.messages.count
-    let answer = try world.ask(
-      OffsetCommitRequest(
-        groupId: "x",
-        topics: [
-          .init(
-            name: "t",
-            partitions: (0..<10).map { _ in
-              .init(
-                partitionIndex: 0, committedOffset: 1,
-                committedMetadata: String(repeating: "x", count: 4_000))
-            })
-        ]), version: 8)
-    #expect(
-      Set(answer.topics[0].partitions.map(\.errorCode)) == [.invalidCommitOffsetSize])
-    #expect(world.logWriter.messages.count == before)
-    #expect(try member.heartbeat() == .none)
-  }
-
-  @Test func membersMayNotOfferMoreThanFits() throws {
-    let world = try world()
-    var errors: [ErrorCode] = []
-    for number in 0..<5 {
-      let joined = try world.send(
-        JoinGroupRequest(
-          groupId: "big", sessionTimeoutMs: 10_000, protocolType: "consumer",
-          protocols: [.init(name: "p", metadata: [UInt8](repeating: 1, count: 8 << 20))]),
-        version: 3, clientId: "\(number)")
-      if let answer = try world.answer(JoinGroupResponse.self, to: joined) {
-        errors.append(answer.errorCode)
-      }
-    }
-    #expect(errors == [.groupMaxSizeReached, .groupMaxSizeReached])
   }
 
   // MARK: - Administration
