@@ -4,16 +4,19 @@ Rounds interleave: each round runs every system once, one after the other, so th
 speed drifts slows all of them alike; targets compare within a round.
 """
 
+import contextlib
+import glob
 import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 
 import footprint
 import procfs
 from report import Figure, Outcome, Target
-from systems import Failure, kill_all, limit, run_limit
+from systems import Failure, kill_all, limit, loading, run_limit
 
 GIGABYTE = 1e9
 
@@ -292,6 +295,73 @@ def recovery(brokers, options):
                  [broker.name for broker in brokers])
 
 
+@contextlib.contextmanager
+def evicted(files):
+  """Keeps files out of the page cache, as far as one can: what is read is dropped again at once."""
+  descriptors = [os.open(file, os.O_RDONLY) for file in files]
+  ending = threading.Event()
+
+  def drop():
+    while True:
+      for descriptor in descriptors:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+      if ending.wait(0.02):
+        return
+
+  thread = threading.Thread(target=drop)
+  try:
+    for descriptor in descriptors:
+      os.fdatasync(descriptor)
+    thread.start()
+    yield
+  finally:
+    ending.set()
+    if thread.ident is not None:
+      thread.join()
+    for descriptor in descriptors:
+      os.close(descriptor)
+
+
+def neighbours(brokers, options):
+  """As e2e, first alone, then beside two consumers of 25 MB/s each whose records must come from the
+  disk: what they do to the latency of a consumer at the end of its log."""
+  seconds = 5 if options.quick else 20
+  log_bytes = (256 if options.quick else 1024) << 20
+  load = ("--topic", "tail", "--rate", 1000, "--in-flight", 64, "--seconds", seconds, "--warmup", 1,
+          "--batch-bytes", 0, "--value-bytes", 200)
+  cold = ("--rate", 25, "--seconds", seconds + 2)
+  topics = ("old-a", "old-b")
+  running = start_all(brokers)
+  rounds = {}
+  try:
+    for system in running:
+      for topic in topics:
+        system.load("produce", "--topic", topic, "--bytes", log_bytes // 2, "--in-flight", 5)
+      system.load("e2e", *load)
+    for number in range(1, options.rounds + 1):
+      for system in running:
+        name = system.system.name
+        progress(f"  round {number} of {options.rounds}: {name}")
+        alone = system.load("e2e", *load)
+        files = glob.glob(os.path.join(system.directory, "data", "old-*", "*.log"))
+        with evicted(files), contextlib.ExitStack() as stack:
+          readers = [stack.enter_context(loading(system.port, "fetch", "--topic", topic, *cold))
+                     for topic in topics]
+          beside = system.load("e2e", *load)
+          beside["read_rate"] = sum(reader()["bytes_per_second"] for reader in readers)
+        beside["ratio"] = beside["latency_us"]["p99"] / alone["latency_us"]["p99"]
+        rounds.setdefault(f"{name}, alone", []).append(
+          dict(alone, ratio=1.0, read_rate=0.0))
+        rounds.setdefault(name, []).append(beside)
+  finally:
+    stop_all(running)
+  ratio = Figure("p99 / alone", lambda r: r["ratio"])
+  read = Figure("read MB/s", lambda r: r["read_rate"] / 1e6, "{:.0f}")
+  return Outcome("neighbours", neighbours.__doc__, rounds, [p50, p90, p99, p999, worst, ratio, read],
+                 [Target("p99 / alone", ratio, 1.2)], [broker.name for broker in brokers])
+
+
 ALL = {"consume": consume, "produce": produce, "small": small, "pipelined": pipelined,
        "e2e": end_to_end, "idle": idle, "startup": startup, "durable": durable,
-       "recovery": recovery, "overhead": footprint.overhead, "partitions": footprint.partitions}
+       "recovery": recovery, "neighbours": neighbours, "overhead": footprint.overhead,
+       "partitions": footprint.partitions}

@@ -4,6 +4,7 @@ A broker is a command line with {port} and {dir}; a limit is one of the C progra
 port and prints it. Both are started in a directory of their own, which is deleted afterwards.
 """
 
+import contextlib
 import json
 import os
 import shlex
@@ -51,6 +52,25 @@ def loadgen(port, mode, *arguments):
   if result.returncode != 0:
     raise Failure(f"{shlex.join(command[1:])}: {result.stderr.strip()}")
   return json.loads(result.stdout)
+
+
+@contextlib.contextmanager
+def loading(port, mode, *arguments):
+  """Runs the load generator meanwhile. What it yields waits for its end and gives its result."""
+  command = [LOADGEN, mode, "--port", str(port), *map(str, arguments)]
+  with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                        text=True) as process:
+    def result():
+      output, errors = process.communicate()
+      if process.returncode != 0:
+        raise Failure(f"{shlex.join(command[1:])}: {errors.strip()}")
+      return json.loads(output)
+
+    try:
+      yield result
+    except BaseException:
+      process.kill()
+      raise
 
 
 def run_limit(program, *arguments):

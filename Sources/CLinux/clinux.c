@@ -49,6 +49,13 @@ int clinux_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 int clinux_fallocate(int fd, int mode, off_t offset, off_t length) {
   return fallocate(fd, mode, offset, length);
 }
+ssize_t clinux_read_cached(int fd, void *buffer, size_t count, off_t offset) {
+  struct iovec part = {buffer, count};
+  return preadv2(fd, &part, 1, offset, RWF_NOWAIT);
+}
+int clinux_readahead(int fd, off_t offset, size_t count) {
+  return (int)readahead(fd, offset, count);
+}
 int clinux_set_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
 
 int clinux_peer_credentials(int fd, struct clinux_peer *peer) {

@@ -16,11 +16,18 @@ public struct HelperCall: Sendable {
   /// Stays open until the result has been taken.
   public var descriptor: Int32
   public var operation: UInt32
+  /// The part of the file that is meant, where the operation has one; bytes.
+  public var offset: Int64
+  public var count: Int
 
-  public init(token: UInt32, descriptor: Int32, operation: UInt32) {
+  public init(
+    token: UInt32, descriptor: Int32, operation: UInt32, offset: Int64 = 0, count: Int = 0
+  ) {
     self.token = token
     self.descriptor = descriptor
     self.operation = operation
+    self.offset = offset
+    self.count = count
   }
 }
 
@@ -113,7 +120,8 @@ private final class HelperThread {
     static let ending: UInt32 = 3
   }
 
-  /// state, token, descriptor, operation, result: 4 bytes each, on a cache line of their own.
+  /// state, token, descriptor, operation, result: 4 bytes each; at 24 offset and count, 8 bytes each;
+  /// on a cache line of their own.
   private struct Mailbox: @unchecked Sendable {
     let memory: UnsafeMutableRawPointer
     var state: UInt32 {
@@ -125,12 +133,16 @@ private final class HelperThread {
         HelperCall(
           token: memory.load(fromByteOffset: 4, as: UInt32.self),
           descriptor: memory.load(fromByteOffset: 8, as: Int32.self),
-          operation: memory.load(fromByteOffset: 12, as: UInt32.self))
+          operation: memory.load(fromByteOffset: 12, as: UInt32.self),
+          offset: memory.load(fromByteOffset: 24, as: Int64.self),
+          count: memory.load(fromByteOffset: 32, as: Int.self))
       }
       nonmutating set {
         memory.storeBytes(of: newValue.token, toByteOffset: 4, as: UInt32.self)
         memory.storeBytes(of: newValue.descriptor, toByteOffset: 8, as: Int32.self)
         memory.storeBytes(of: newValue.operation, toByteOffset: 12, as: UInt32.self)
+        memory.storeBytes(of: newValue.offset, toByteOffset: 24, as: Int64.self)
+        memory.storeBytes(of: newValue.count, toByteOffset: 32, as: Int.self)
       }
     }
     var result: Int32 {

@@ -18,6 +18,27 @@ struct FileTests {
     #expect(throws: Errno.self) { try File.contents(path) }
   }
 
+  @Test func readingWithoutWaiting() throws {
+    let directory = try TemporaryDirectory()
+    let file = try File.open(directory.path + "/x", [.readWrite, .create])
+    let size = 400_000
+    try File.writeAll([UInt8](repeating: 7, count: size), to: file)
+    #expect(try File.isCached(file, at: 0, count: size))
+    #expect(try File.isCached(file, at: 0, count: 2 * size))
+    var buffer = [UInt8](repeating: 9, count: 4)
+    func read(_ offset: Int64) throws -> Int? {
+      try buffer.withUnsafeMutableBytes { try File.readCached(file, into: $0, at: offset) }
+    }
+    #expect(try read(Int64(size) - 2) == 2)
+    #expect(buffer == [7, 7, 9, 9])
+    #expect(try read(Int64(size)) == 0)
+    try File.syncData(file)
+    posix_fadvise(file.rawValue, 0, 0, POSIX_FADV_DONTNEED)
+    #expect(File.fillCache(file.rawValue, at: 0, count: size) == 0)
+    #expect(try File.isCached(file, at: 0, count: size))
+    #expect(File.fillCache(-1, at: 0, count: 1) == EBADF)
+  }
+
   @Test func readingAtAPosition() throws {
     let directory = try TemporaryDirectory()
     let file = try File.open(directory.path + "/x", [.readWrite, .create])

@@ -2,6 +2,9 @@
 // again, so that a log in the page cache serves any amount of load. With --in-flight F, a
 // connection has F such readers ("lanes") of its own, each with one request out.
 //
+// With --rate one reader waits before each request until it is due, as a consumer does that has
+// something to do with its records.
+//
 // Each response must continue exactly where the last one ended. When records are discarded only
 // the first batch of a response is seen; where the response ends is computed from the fact that
 // this program's batches are all alike, and the next response proves it.
@@ -41,8 +44,20 @@ struct fetcher {
   uint64_t warm_ns, end_ns, last_ns;
   bool stopping;
   uint64_t outstanding;
+  uint64_t start_ns, issued;
   struct measurement result;
 };
+
+// Nothing else is to be done meanwhile: there is only one reader.
+static void await_turn(struct fetcher *fetcher) {
+  uint64_t rate = fetcher->settings->rate;
+  if (rate == 0) return;
+  uint64_t due = fetcher->start_ns + fetcher->issued * NANOSECONDS_PER_SECOND / rate;
+  struct timespec time = {(time_t)(due / NANOSECONDS_PER_SECOND),
+                          (long)(due % NANOSECONDS_PER_SECOND)};
+  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
+  fetcher->issued++;
+}
 
 static void send_fetch(struct consumer *consumer, struct lane *lane, uint32_t correlation_id) {
   struct fetcher *fetcher = consumer->fetcher;
@@ -59,6 +74,7 @@ static void send_fetch(struct consumer *consumer, struct lane *lane, uint32_t co
   size_t length =
       fetch_request_write(frame, sizeof frame, fetcher->version, &fetcher->topic, &request);
   store32(frame + REQUEST_CORRELATION_AT, correlation_id);
+  await_turn(fetcher);
   lane->sent_ns = now_ns();
   // A few hundred bytes with as little in flight always fit the socket's buffer.
   if (net_send(consumer->stream.fd, frame, length, 0) != (ssize_t)length) {
@@ -196,9 +212,12 @@ void run_fetch(const struct settings *settings) {
   if (!settings->duration_ns && !settings->bytes && !settings->requests) {
     fail("one of --seconds, --requests and --bytes must say when to stop");
   }
+  if (settings->rate && settings->connections * settings->in_flight > 1) {
+    fail("--rate is for one reader");
+  }
   fetcher.topic = prepare_topic(settings);
   open_consumers(&fetcher);
-  uint64_t start = fetcher.last_ns = now_ns();
+  uint64_t start = fetcher.start_ns = fetcher.last_ns = now_ns();
   fetcher.warm_ns = start + settings->warmup_ns;
   if (settings->duration_ns) fetcher.end_ns = start + settings->duration_ns;
   for (uint64_t c = 0; c < settings->connections; c++) {

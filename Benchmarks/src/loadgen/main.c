@@ -57,7 +57,7 @@ static const struct option_row rows[] = {
     {"fetch-version", OPTION_NUMBER, &settings.fetch_version, "4 to 17 (12)"},
     {"connections", OPTION_NUMBER, &settings.connections, "connections (1)"},
     {"in-flight", OPTION_NUMBER, &settings.in_flight, "requests in flight on each (1)"},
-    {"rate", OPTION_NUMBER, &settings.rate, "requests/s in all; without it, as fast as answered"},
+    {"rate", OPTION_NUMBER, &settings.rate, "requests/s; without it, as fast as answered"},
     {"requests", OPTION_NUMBER, &settings.requests, "stop after so many requests"},
     {"bytes", OPTION_NUMBER, &settings.bytes, "stop after so many bytes of batches"},
     {"seconds", OPTION_SECONDS, &settings.duration_ns, "stop after so long"},

@@ -28,6 +28,9 @@ int clinux_pidfd_open(int pid);
 int clinux_fallocate(int fd, int mode, off_t offset, off_t length);
 int clinux_set_death_signal(int signal);
 int clinux_syncfs(int fd);
+/// preadv2(2) with RWF_NOWAIT: what would have to wait for a disk fails with EAGAIN.
+ssize_t clinux_read_cached(int fd, void *buffer, size_t count, off_t offset);
+int clinux_readahead(int fd, off_t offset, size_t count);
 /// Takes or gives up an exclusive lock on the whole file without waiting (fcntl(2) F_OFD_SETLK).
 int clinux_lock_file(int fd);
 int clinux_unlock_file(int fd);

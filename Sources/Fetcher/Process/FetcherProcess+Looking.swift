@@ -16,7 +16,7 @@ struct LookSummary {
   /// Whether the request is to be answered now (Kafka's `ReplicaManager.fetchMessages`).
   func isEnough(_ fetch: ActiveFetch, _ isStopping: Bool) -> Bool {
     if fetch.isExpired || isStopping || endsWaiting || existing == 0 { return true }
-    if fetch.opening > 0 { return bytes > 0 && bytes >= fetch.maxBytes }
+    if fetch.isOpening { return bytes > 0 && bytes >= fetch.maxBytes }
     return bytes >= fetch.minBytes || fetch.head.maxWaitMs <= 0
   }
 }
@@ -87,8 +87,16 @@ extension FetcherProcess {
     fetch.partitions.targets[Int(place)].generation = partition.generation
     let found = reader.look(
       target, slot: partition.slot, entry, readCommitted: fetch.head.isReadCommitted, limit)
-    if found.state == .opening, fetch.opening < Self.openingMax, !fetch.isExpired {
+    switch found.state {
+    case .opening where fetch.opening < Self.openingMax && !fetch.isExpired:
       open(client, fetch, partition.slot, entry, found.wantedOffset)
+    case .reading:
+      guard let piece = reader.takeColdPiece(), fetch.reading < Self.openingMax, !fetch.isExpired
+      else { break }
+      if fetch.hasReadError || !readForLook(client, fetch, piece) {
+        return FoundRecords(.kafkaStorageError)
+      }
+    default: break
     }
     return found
   }
@@ -103,6 +111,8 @@ extension FetcherProcess {
     let found = reader.look(
       target, slot: target.slot, entry, readCommitted: fetch.head.isReadCommitted,
       ReadLimit(bytes: fetch.maxBytes))
+    // Whoever is not sure looks at all again.
+    _ = reader.takeColdPiece()
     fetch.partitions.targets[Int(place)].found = found
     return found
   }

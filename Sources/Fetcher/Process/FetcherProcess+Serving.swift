@@ -16,7 +16,7 @@ extension FetcherProcess {
     guard isReady, clients[Int(client.number)] === client else { return }
     while true {
       if client.outgoing != nil {
-        guard pump(client) else { return }
+        guard client.fetch?.isReadingResponse != true, pump(client) else { return }
       } else if let fetch = client.fetch {
         guard answer(client, fetch) else { return }
       } else {
@@ -95,15 +95,15 @@ extension FetcherProcess {
       respond(client, fetch, error: error)
       return true
     }
-    if fetch.opening > 0, !fetch.isExpired, !isStopping { return false }
+    if fetch.isOpening, !fetch.isExpired, !isStopping { return false }
     unpark(fetch)
     if look(client, fetch).isEnough(fetch, isStopping) { return finish(client, fetch) }
-    if fetch.opening == 0 {
+    if !fetch.isOpening {
       // Whatever is published after the marks wakes us; what was before, the second look sees.
       mark(fetch)
       if look(client, fetch).isEnough(fetch, isStopping) { return finish(client, fetch) }
     }
-    if fetch.opening == 0 { park(client, fetch) }
+    if !fetch.isOpening { park(client, fetch) }
     arm(client, fetch)
     return false
   }
@@ -120,13 +120,14 @@ extension FetcherProcess {
     if let timer = fetch.timer { loop.cancel(timer) }
     fetch.timer = nil
     fetch.opening = 0
+    fetch.reading = 0
   }
 
   private func arm(_ client: Client, _ fetch: ActiveFetch) {
     if let timer = fetch.timer { loop.cancel(timer) }
     let elapsedMs = Int64((loop.nowNs - min(loop.nowNs, fetch.arrivedNs)) / 1_000_000)
     let patienceMs = max(
-      Int64(fetch.head.maxWaitMs), fetch.opening > 0 ? Self.openingMs : 0)
+      Int64(fetch.head.maxWaitMs), fetch.isOpening ? Self.openingMs : 0)
     fetch.timer = loop.schedule(
       afterMs: patienceMs - elapsedMs, .deadline(client.number))
   }
@@ -213,6 +214,9 @@ extension FetcherProcess {
       case .paused:
         client.outgoing = outgoing
         loop.schedule(afterMs: 0, .turn(client.number))
+      case .cold:
+        client.outgoing = outgoing
+        try readForResponse(client, outgoing.coldPiece)
       case .cut: refuse(client, "a segment became shorter while it was sent")
       }
     } catch { refuse(client, "cannot send: \(error)") }

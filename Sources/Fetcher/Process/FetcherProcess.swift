@@ -14,6 +14,7 @@ final class FetcherProcess: EventHandler {
     case client(Int32)
     case deadline(Int32)
     case turn(Int32)
+    case coldReads
     case logwriter
     case logwriterRetry
     case coordinator
@@ -51,6 +52,7 @@ final class FetcherProcess: EventHandler {
   var sessions: FetchSessions
   var waiters = WaiterTable()
   let encoder = FetchResponseEncoder()
+  let coldReads = ColdReads()
   /// An image came in this round: those that lacked something look again at its end.
   var imageChanged = false
   var counts = FetchCounts()
@@ -107,6 +109,7 @@ final class FetcherProcess: EventHandler {
     case .client(let number): if let client = clients[Int(number)] { serve(client) }
     case .logwriter: logwriterReady(readiness)
     case .coordinator: coordinatorReady(readiness)
+    case .coldReads: coldReads.takeDone { readEnded($0, error: $1) }
     case .deadline, .turn, .logwriterRetry, .coordinatorRetry, .drained: break
     }
   }
@@ -173,6 +176,7 @@ final class FetcherProcess: EventHandler {
       .init("session_evictions", sessions.evictions),
       .level("segments_open", reader.cache.segmentCount),
       .init("segment_requests", counts.segmentRequests),
+      .init("cold_reads", coldReads.begun), .level("cold_reads_open", coldReads.underWay),
     ]
   }
 }

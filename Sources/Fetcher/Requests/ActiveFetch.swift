@@ -15,6 +15,12 @@ final class ActiveFetch {
   var isParked = false
   /// Answers of the logwriter that it waits for.
   var opening = 0
+  /// Helper threads read so many parts of segments that the look needs.
+  var reading = 0
+  /// One of them could not: what still has to be read is a partition's error.
+  var hasReadError = false
+  /// A helper thread reads what is to be sent next.
+  var isReadingResponse = false
   var timer: TimerID?
   /// Time is up: it is answered with what there is.
   var isExpired = false
@@ -35,6 +41,9 @@ final class ActiveFetch {
     maxBytes = min(max(0, Int(head.maxBytes)), fetchMaxBytes)
     minBytes = min(Int(head.minBytes), maxBytes)
   }
+
+  /// What it looks for cannot be told before others have answered.
+  var isOpening: Bool { opening > 0 || reading > 0 }
 
   /// The session that the request goes on with.
   var session: FetchSession? {

@@ -12,6 +12,8 @@ struct FilePiece {
   var log: SharedDescriptor
   var position: Int64
   var count: Int
+  /// It lies close to the end of its log, so it was written lately and is hardly ever not in memory.
+  var isRecent = false
 }
 
 final class FetchResponseEncoder {
@@ -67,8 +69,11 @@ final class FetchResponseEncoder {
     if found.count > 0, found.count < Self.inlineMax, inlined < Self.inlineTotalMax,
       let segment = found.segment
     {
-      inline = read(segment, found.position, found.count)
-      if !inline { found = FoundRecords(.kafkaStorageError) }
+      switch read(segment, found.position, found.count) {
+      case .whole: inline = true
+      case .cold: break
+      case .failed: found = FoundRecords(.kafkaStorageError)
+      }
     }
     writer.writeInt32(index)
     writer.writeInt16(found.error.rawValue)
@@ -83,7 +88,9 @@ final class FetchResponseEncoder {
       inlined += found.count
     } else if let segment = found.segment, found.count > 0 {
       writer.writeGap(count: found.count)
-      pieces.append(FilePiece(log: segment.log, position: found.position, count: found.count))
+      pieces.append(
+        FilePiece(
+          log: segment.log, position: found.position, count: found.count, isRecent: found.isRecent))
     }
     guard head.version >= 12 else { return }
     guard let diverging = found.divergingEpoch else { return tags(head) }
@@ -136,12 +143,17 @@ final class FetchResponseEncoder {
     if head.version >= 12 { writer.writeUnsignedVarint(0) }
   }
 
-  private func read(_ segment: CachedSegment, _ position: Int64, _ count: Int) -> Bool {
-    let read = scratch.withUnsafeMutableBytes { raw in
-      try? File.read(
-        segment.log.file, into: UnsafeMutableRawBufferPointer(rebasing: raw[..<count]), at: position
-      )
-    }
-    return read == count
+  private enum InlineRead { case whole, cold, failed }
+
+  /// Reads into `scratch` unless a disk would have to be waited for.
+  private func read(_ segment: CachedSegment, _ position: Int64, _ count: Int) -> InlineRead {
+    do throws(Errno) {
+      let read = try scratch.withMutableRawBytes { raw throws(Errno) in
+        try File.readCached(
+          segment.log.file, into: UnsafeMutableRawBufferPointer(rebasing: raw[..<count]),
+          at: position)
+      }
+      return read == count ? .whole : .cold
+    } catch { return .failed }
   }
 }

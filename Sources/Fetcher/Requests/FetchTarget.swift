@@ -62,6 +62,8 @@ struct FoundRecords {
     case unavailable
     /// The segment that holds `wantedOffset` has to be asked for.
     case opening
+    /// What tells where the records are has to be read from the disk.
+    case reading
   }
 
   var state = State.known
@@ -77,6 +79,8 @@ struct FoundRecords {
   /// Where the records begin in the segment, and their length, in bytes.
   var position: Int64 = 0
   var count = 0
+  /// They lie close to the end of the log.
+  var isRecent = false
   var wantedOffset: Int64 = 0
 
   init() {}

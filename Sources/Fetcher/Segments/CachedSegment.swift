@@ -7,6 +7,9 @@ import Linux
 /// A descriptor with several holders; closed with the last one.
 final class SharedDescriptor {
   let file: OwnedFD
+  /// Above zero: lately a part was not in memory. So many windows must be found there before that is
+  /// forgotten.
+  var coldness = 0
 
   init(_ file: consuming OwnedFD) { self.file = file }
 }

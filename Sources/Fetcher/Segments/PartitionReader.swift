@@ -16,6 +16,8 @@ struct PartitionReader {
   var cache: SegmentCache
   private var hints = PositionHints()
   private let search = SegmentSearch()
+  /// Bytes before the end of a log that whoever follows it may be behind.
+  private static let recentBytes: Int64 = 16 << 20
 
   init(descriptorsMax: Int) { cache = SegmentCache(descriptorsMax: descriptorsMax) }
 
@@ -45,8 +47,16 @@ struct PartitionReader {
       found.state = .opening
       found.wantedOffset = target.fetchOffset
       return found
+    } catch .cold {
+      found.state = .reading
+      found.segment = nil
+      found.count = 0
+      return found
     } catch { return FoundRecords(.kafkaStorageError) }
   }
+
+  /// What a look that ended with `reading` needs, for somebody who has it read.
+  func takeColdPiece() -> FilePiece? { search.takeColdPiece() }
 
   /// The error of a request that does not fit the partition's state.
   private static func refusal(_ target: FetchTarget, _ entry: ScoreboardEntry) -> ErrorCode? {
@@ -90,6 +100,8 @@ struct PartitionReader {
       if let start = try start(segment, offset, end), start < end {
         found.segment = segment
         found.position = start
+        found.isRecent =
+          segment.baseOffset == entry.segmentBaseOffset && end - start <= Self.recentBytes
         found.count = try length(
           segment, from: start, to: end, min(target.maxBytes, limit.bytes), limit.oneBatch)
         if found.count == Int(end - start), segment.baseOffset == entry.segmentBaseOffset,

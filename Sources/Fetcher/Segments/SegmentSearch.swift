@@ -17,6 +17,8 @@ enum SegmentFault: Error {
   case notABatch(position: Int64)
   /// The way to the batch is too long to be walked: the logwriter knows a shorter one.
   case tooFar
+  /// A disk would have to be waited for: `SegmentSearch.coldPiece` must be read before.
+  case cold
 }
 
 /// The searches; one for the process, for its buffer.
@@ -30,10 +32,17 @@ final class SegmentSearch {
   /// What of the file is in `block`.
   private var blockStart: Int64 = 0
   private var blockCount = 0
+  /// What is around a block or a header is likely to be wanted too.
+  private static let coldBytes = 64 << 10
+  /// What the last search that met a part not in memory needs.
+  private var coldPiece: FilePiece?
   /// Reads of the walk at hand.
   private var reads = 0
 
   deinit { block.deallocate() }
+
+  /// `coldPiece`, for somebody who has it read.
+  func takeColdPiece() -> FilePiece? { coldPiece.take() }
 
   /// The first batch before `end` whose last offset is not below `offset`; nil when there is none.
   func batch(_ segment: CachedSegment, holding offset: Int64, end: Int64)
@@ -195,8 +204,22 @@ final class SegmentSearch {
     throws(SegmentFault) -> Int
   {
     let room = UnsafeMutableRawBufferPointer(rebasing: block[..<min(count, Self.blockSize)])
-    do { return try File.read(file.file, into: room, at: position) } catch {
+    let read = try readCached(file, into: room, at: position)
+    if read == room.count { return read }
+    // Either the file ends here, or there is a hole in what is in memory.
+    let rest = UnsafeMutableRawBufferPointer(rebasing: room[read...])
+    return try read + readCached(file, into: rest, at: position + Int64(read))
+  }
+
+  private func readCached(
+    _ file: SharedDescriptor, into room: UnsafeMutableRawBufferPointer, at position: Int64
+  ) throws(SegmentFault) -> Int {
+    let read: Int?
+    do { read = try File.readCached(file.file, into: room, at: position) } catch {
       throw .system(error)
     }
+    if let read { return read }
+    coldPiece = FilePiece(log: file, position: position, count: Self.coldBytes)
+    throw .cold
   }
 }
