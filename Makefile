@@ -23,7 +23,7 @@ unitdir = $(PREFIX)/lib/systemd/system
 bashdir = $(PREFIX)/share/bash-completion/completions
 zshdir = $(PREFIX)/share/zsh/site-functions
 fishdir = $(PREFIX)/share/fish/vendor_completions.d
-daemons = frontend logwriter fetcher coordinator codec
+daemons = frontend logwriter fetcher coordinator codec cleaner
 units = $(patsubst systemd/%,%,$(wildcard systemd/*.target systemd/*.slice systemd/*.socket \
   systemd/*.service systemd/sluice-.service.d/*))
 

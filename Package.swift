@@ -43,6 +43,7 @@ let package = Package(
     .executable(name: "sluice-fetcher", targets: ["Fetcher"]),
     .executable(name: "sluice-coordinator", targets: ["Coordinator"]),
     .executable(name: "sluice-codec", targets: ["Codec"]),
+    .executable(name: "sluice-cleaner", targets: ["Cleaner"]),
     .executable(name: "sluice", targets: ["CLI"]),
   ],
   dependencies: [
@@ -107,6 +108,11 @@ let package = Package(
         "Service", "CSQLite", deque, logging,
       ]),
     program(
+      "Cleaner",
+      [
+        "Model", "Linux", "Records", "Compression", "Configuration", "IPC", "Service", logging,
+      ]),
+    program(
       "CLI",
       [
         "Model", "Linux", "KafkaProtocol", "Records", "Compression", "Configuration", "IPC",
@@ -140,6 +146,9 @@ let package = Package(
         "Coordinator", "KafkaProtocol", "Records", "Compression", "IPC", "Linux", "Model",
         "Configuration", "Service",
       ]),
+    tests(
+      "CleanerTests",
+      ["Cleaner", "Records", "Compression", "IPC", "Linux", "Model", "Service"]),
     tests(
       "CLITests",
       [

@@ -27,6 +27,7 @@ const unsigned clinux_memfd_flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 const int clinux_fallocate_punch_hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 const unsigned long clinux_siocoutq = SIOCOUTQ;
 const int clinux_o_directory = O_DIRECTORY;
+const int clinux_o_tmpfile = O_TMPFILE;
 
 int clinux_fcntl_int(int fd, int command, int argument) { return fcntl(fd, command, argument); }
 int clinux_ioctl_int(int fd, unsigned long request, int *value) { return ioctl(fd, request, value); }
@@ -156,6 +157,12 @@ int clinux_reap(int pid, int *code, int *signal) {
 }
 
 int clinux_syncfs(int fd) { return syncfs(fd); }
+
+ssize_t clinux_copy_file_range(int from, int64_t from_offset, int to, int64_t to_offset,
+                               size_t count) {
+  off64_t in = from_offset, out = to_offset;
+  return copy_file_range(from, &in, to, &out, count, 0);
+}
 
 static int set_lock(int fd, short type) {
   struct flock lock = {.l_type = type, .l_whence = SEEK_SET};

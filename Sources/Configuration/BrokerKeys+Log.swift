@@ -77,7 +77,7 @@ extension BrokerKeys {
       .used, "How often to look for segments to delete."),
     .text(
       .list, "log.cleanup.policy", "delete", .listOf(["compact", "delete"]), .clusterWide,
-      .accepted(.notEnforcedYet), "What happens to old segments: delete, compact, or both."),
+      .used, "What happens to old segments: delete, compact, or both."),
     .long(
       "log.segment.delete.delay.ms", 60_000, .atLeast(0), .clusterWide,
       .used, "How long a removed file stays on the disk."),
@@ -109,37 +109,37 @@ extension BrokerKeys {
 
   static let logCleaner: [ConfigurationKey] = [
     .boolean(
-      "log.cleaner.enable", true, .readOnly, .accepted(.notEnforcedYet),
+      "log.cleaner.enable", true, .readOnly, .used,
       "Whether topics with cleanup.policy=compact are compacted."),
     .int(
       "log.cleaner.threads", 1, .atLeast(0), .clusterWide, .accepted(.processes),
       "Threads that compact."),
     .long(
-      "log.cleaner.backoff.ms", 15_000, .atLeast(0), .clusterWide, .accepted(.notEnforcedYet),
+      "log.cleaner.backoff.ms", 15_000, .atLeast(0), .clusterWide, .used,
       "How long the cleaner rests when there is nothing to compact."),
     .long(
       "log.cleaner.dedupe.buffer.size", 134_217_728, .any, .clusterWide,
-      .accepted(.notEnforcedYet), "Memory for the keys of a compaction."),
+      .used, "Memory for the keys of a compaction."),
     .double(
-      "log.cleaner.io.buffer.load.factor", "0.9", .any, .clusterWide, .accepted(.notEnforcedYet),
+      "log.cleaner.io.buffer.load.factor", "0.9", .any, .clusterWide, .used,
       "How full the memory for keys may become."),
     .int(
       "log.cleaner.io.buffer.size", 524_288, .atLeast(0), .clusterWide,
-      .accepted(.notEnforcedYet), "Memory for reading and writing of the cleaner."),
+      .used, "Memory for reading and writing of the cleaner."),
     .double(
       "log.cleaner.io.max.bytes.per.second", "1.7976931348623157E308", .any, .clusterWide,
-      .accepted(.notEnforcedYet), "The cleaner reads and writes at most this much."),
+      .used, "The cleaner reads and writes at most this much."),
     .long(
       "log.cleaner.delete.retention.ms", 86_400_000, .atLeast(0), .clusterWide,
-      .accepted(.notEnforcedYet), "How long tombstones are kept."),
+      .used, "How long tombstones are kept."),
     .double(
       "log.cleaner.min.cleanable.ratio", "0.5", .fraction, .clusterWide,
-      .accepted(.notEnforcedYet), "Compact a log when this part of it is new."),
+      .used, "Compact a log when this part of it is new."),
     .long(
       "log.cleaner.min.compaction.lag.ms", 0, .atLeast(0), .clusterWide,
-      .accepted(.notEnforcedYet), "Records younger than this are not compacted."),
+      .used, "Records younger than this are not compacted."),
     .long(
       "log.cleaner.max.compaction.lag.ms", 9_223_372_036_854_775_807, .atLeast(1), .clusterWide,
-      .accepted(.notEnforcedYet), "Records older than this make their log due for compaction."),
+      .used, "Records older than this make their log due for compaction."),
   ]
 }

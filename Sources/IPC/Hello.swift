@@ -12,6 +12,7 @@ public enum Role: UInt8, Sendable, CaseIterable, CustomStringConvertible {
   case fetcher = 3
   case coordinator = 4
   case admin = 5
+  case cleaner = 6
   case codec = 7
 
   public var description: String {
@@ -21,6 +22,7 @@ public enum Role: UInt8, Sendable, CaseIterable, CustomStringConvertible {
     case .fetcher: "fetcher"
     case .coordinator: "coordinator"
     case .admin: "admin"
+    case .cleaner: "cleaner"
     case .codec: "codec"
     }
   }
@@ -40,11 +42,13 @@ public struct Edge: Hashable, Sendable, CustomStringConvertible {
   public static let fetcherToLogWriter = Edge(from: .fetcher, to: .logwriter, version: 2)
   public static let fetcherToCoordinator = Edge(from: .fetcher, to: .coordinator, version: 5)
   public static let coordinatorToLogWriter = Edge(from: .coordinator, to: .logwriter, version: 6)
+  public static let cleanerToLogWriter = Edge(from: .cleaner, to: .logwriter, version: 1)
   public static let adminToCoordinator = Edge(from: .admin, to: .coordinator, version: 3)
 
   public static let all: [Edge] = [
     .frontendToLogWriter, .frontendToFetcher, .frontendToCoordinator, .frontendToCodec,
-    .fetcherToLogWriter, .fetcherToCoordinator, .coordinatorToLogWriter, .adminToCoordinator,
+    .fetcherToLogWriter, .fetcherToCoordinator, .coordinatorToLogWriter, .cleanerToLogWriter,
+    .adminToCoordinator,
   ]
 
   public var description: String { "\(from)→\(to) v\(version)" }

@@ -146,6 +146,51 @@ public enum File {
     try sync(directory)
   }
 
+  /// A file in `directory` that has no name; it is gone when its last descriptor is closed, unless
+  /// `link` gave it one (open(2) O_TMPFILE). EOPNOTSUPP where the file system has no such files.
+  public static func openUnnamed(in directory: String, permissions: UInt32 = 0o640)
+    throws(Errno) -> OwnedFD
+  {
+    OwnedFD(
+      taking: try retrying("open(O_TMPFILE)", directory) {
+        clinux_open(directory, clinux_o_tmpfile | O_RDWR | O_CLOEXEC, permissions)
+      })
+  }
+
+  /// Gives a file without a name one, which must not be taken. Needs /proc.
+  public static func link(_ fd: borrowing OwnedFD, to path: String) throws(Errno) {
+    let file = "/proc/self/fd/\(fd.rawValue)"
+    _ = try retrying("linkat", path) {
+      linkat(AT_FDCWD, file, AT_FDCWD, path, Int32(AT_SYMLINK_FOLLOW))
+    }
+  }
+
+  /// Sets the time of the last change, milliseconds since 1970.
+  public static func setModified(_ fd: borrowing OwnedFD, _ modifiedMs: Int64) throws(Errno) {
+    let number = fd.rawValue
+    let time = timespec(
+      tv_sec: Int(modifiedMs / 1000), tv_nsec: Int(modifiedMs % 1000) * 1_000_000)
+    let times = [time, time]
+    _ = try retrying("futimens") { futimens(number, times) }
+  }
+
+  /// Copies bytes from file to file without taking them through memory of ours.
+  public static func copy(
+    _ from: borrowing OwnedFD, at fromOffset: Int64, to: borrowing OwnedFD, at toOffset: Int64,
+    count: Int64
+  ) throws(Errno) {
+    let (source, target) = (from.rawValue, to.rawValue)
+    var done: Int64 = 0
+    while done < count {
+      let copied = try retrying("copy_file_range") {
+        clinux_copy_file_range(
+          source, fromOffset + done, target, toOffset + done, Int(count - done))
+      }
+      if copied == 0 { throw Errno(EIO, "copy_file_range") }
+      done += Int64(copied)
+    }
+  }
+
   public static func rename(_ from: String, to: String) throws(Errno) {
     _ = try retrying("rename", "\(from) -> \(to)") { Glibc.rename(from, to) }
   }

@@ -49,14 +49,22 @@ extension LogWriter {
     switch message {
     case .createPartitions(let token, let specs):
       let states = specs.map(store.create)
+      // What was there already may have been dirty for long.
+      for (spec, state) in zip(specs, states) where spec.config.compacts && state.error == .none {
+        cleaning.touch(state.slot)
+      }
       // What is told of as created is on the scoreboard.
       store.publishChanged(wake)
       try peer.channel.send(.partitionsCreated(token: token, states))
     case .deletePartitions(let token, let names):
       let states = store.delete(names, released: released)
+      cleaning.cancelOutdated()
       startSweeping()
       try peer.channel.send(.partitionsDeleted(token: token, states))
-    case .configureTopic(let topicId, let config): store.configure(topicId: topicId, config)
+    case .configureTopic(let topicId, let config):
+      store.configure(topicId: topicId, config)
+      store.slots(of: topicId).forEach(cleaning.touch)
+      cleaning.cancelOutdated()
     case .describeLogDirs(let token):
       try peer.channel.send(.logDirs(token: token, store.logDirs))
     case .deleteRecords(let token, let records):
@@ -81,8 +89,7 @@ extension LogWriter {
       try peer.channel.send(maxTimestamp(token, slot, generation))
     case .configureBroker(let dynamic):
       context.configure(dynamic) { [unowned self] configuration in apply(configuration) }
-    case .reportStatistics(let busiest):
-      try peer.channel.send(.statistics(statistics(busiest)))
+    case .reportStatistics(let busiest): reportStatistics(to: peer, busiest: busiest)
     }
   }
 

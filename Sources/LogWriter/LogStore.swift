@@ -120,6 +120,17 @@ final class LogStore {
   /// The log in `slot`, if there is one.
   func log(slot: UInt32) -> PartitionLog? { slot < logs.count ? logs[Int(slot)] : nil }
 
+  /// The log in `slot` and its generation now.
+  func current(slot: UInt32) -> (log: PartitionLog, generation: UInt32)? {
+    log(slot: slot).map { ($0, generations[Int(slot)]) }
+  }
+
+  func slot(of log: PartitionLog) -> UInt32? { slotByPartition[log.partition] }
+
+  func slots(of topicId: UUID128) -> [UInt32] {
+    logs.indices.filter { logs[$0]?.topicId == topicId }.map { UInt32($0) }
+  }
+
   func find(_ partition: TopicPartition) -> PartitionLog? {
     for directory in directories {
       if let found = directory.logs[partition] { return found }

@@ -16,6 +16,9 @@ final class LogWriter: EventHandler {
     case frontend(Int)
     case fetcher(Int)
     case coordinator(Int)
+    case cleaner(Int)
+    /// The thread that looks at cleaned segments.
+    case cleaningThread
     /// Timers: recover the next partition, delete what is too old, remove files of what was deleted,
     /// see whether a full disk has room again, forget idle producers.
     case recover
@@ -30,6 +33,12 @@ final class LogWriter: EventHandler {
     /// Timers: `flush.ms` of some log is over; recovery points have changed for a while.
     case timedFlush
     case checkpoint
+    /// A timer: some log may have become cleanable.
+    case clean
+    /// A timer: recovery points are wanted on the disk, for compaction.
+    case hastenedCheckpoint
+    /// A timer: cleaners that have not answered are not waited for.
+    case statistics(UInt64)
   }
 
   let context: ServiceContext
@@ -37,6 +46,15 @@ final class LogWriter: EventHandler {
   let loop: EventLoop<LogWriter>
   var fetchers = PeerTable<FetcherPeer>()
   var coordinators = PeerTable<CoordinatorPeer>()
+  var cleaners = PeerTable<CleanerPeer>()
+  private(set) lazy var cleaning = CleaningDesk(
+    store, isEnabled: context.configuration.logCleanerEnable,
+    backoffMs: context.configuration.logCleanerBackoffMs, port: self)
+  var cleaningTimer: TimerID?
+  var cleaningTimerMs = Int64.max
+  var statisticsRound = StatisticsRound()
+  /// How often recovery points that are wanted are still looked at.
+  var hastenedTriesLeft = 0
   var segmentsOpened: UInt64 = 0
   var waiting = WaitingAnswers()
   var flushTimers = FlushTimers()
@@ -90,6 +108,7 @@ final class LogWriter: EventHandler {
       throw .system("no log directory is left: \(failure)")
     }
     context.notifyStopping()
+    cleaning.finish()
     store.close()
   }
 
@@ -125,7 +144,11 @@ final class LogWriter: EventHandler {
     case .coordinator(let number): coordinatorReady(number, readiness)
     case .synced: store.environment.finishSyncs()
     case .closed: closer.finish()
-    case .recover, .retain, .sweep, .space, .expireProducers, .timedFlush, .checkpoint: break
+    case .cleaner(let number): cleanerReady(number, readiness)
+    case .cleaningThread: cleaning.threadReady(nowMs: Clock.wallMs())
+    case .recover, .retain, .sweep, .space, .expireProducers, .timedFlush, .checkpoint, .clean,
+      .hastenedCheckpoint, .statistics:
+      break
     }
   }
 
@@ -154,8 +177,16 @@ final class LogWriter: EventHandler {
       store.expireProducers()
       loop.schedule(afterMs: Self.expirationCheckMs, .expireProducers)
     case .timedFlush, .checkpoint: flushTimerExpired(source)
+    case .clean:
+      // `roundEnded` does what is due.
+      cleaningTimer = nil
+      cleaningTimerMs = .max
+    case .hastenedCheckpoint: writeHastenedCheckpoint()
+    case .statistics(let number): endStatisticsRound(number)
     case .siblings: listener.expired()
-    case .greeting, .frontend, .fetcher, .coordinator, .synced, .closed: break
+    case .greeting, .frontend, .fetcher, .coordinator, .cleaner, .cleaningThread,
+      .synced, .closed:
+      break
     }
   }
 
@@ -180,6 +211,7 @@ final class LogWriter: EventHandler {
       dropFrontend(number, "it broke a rule of the edge: \(rule)")
     }
     brokenFrontends.removeAll(keepingCapacity: true)
+    clean()
   }
 
   func stopRequested() { loop.stop() }
@@ -191,6 +223,7 @@ final class LogWriter: EventHandler {
   /// Takes over what may change while the process runs; the coordinator configures topics.
   func apply(_ configuration: BrokerConfiguration) {
     store.producerIdExpirationMs = configuration.producerIdExpirationMs
+    cleaning.set(backoffMs: configuration.logCleanerBackoffMs)
   }
 
   // MARK: Peers
@@ -212,6 +245,11 @@ final class LogWriter: EventHandler {
           try LoopChannel(socket, loop: loop, source: .coordinator(number)))
         coordinators[number] = peer
         greet(peer, number)
+      case .cleanerToLogWriter:
+        let number = cleaners.reserve()
+        cleaners[number] = CleanerPeer(
+          try LoopChannel(socket, loop: loop, source: .cleaner(number)), instance: hello.instance)
+        cleaning.joined(number)
       default:
         context.log.event(.siblingDropped, "refused a connection: no edge \(hello.edge) here")
       }
@@ -300,7 +338,7 @@ final class LogWriter: EventHandler {
   }
 
   /// Has fetchers let go of segments: only then is their room on the disk free.
-  private func tellOfDropped() {
+  func tellOfDropped() {
     let dropped = store.takeDropped()
     for peer in fetchers.all.values where peer.waitBoard != nil {
       do throws(ChannelError) {
@@ -365,6 +403,10 @@ final class LogWriter: EventHandler {
       .level("unrecovered_bytes", Int(store.unrecoveredBytes)),
       .level("frontends", frontends.all.count),
       .level("fetchers", fetchers.all.count),
+      .level("cleaners", cleaners.all.count),
+      .init("cleanings", cleaning.cleanings),
+      .init("segments_replaced", cleaning.replacements),
+      .level("uncleanable_partitions", cleaning.failingCount),
     ]
   }
 }

@@ -42,6 +42,17 @@ final class CoordinatorPeer {
   }
 }
 
+final class CleanerPeer {
+  let channel: LoopChannel<LogWriterToCleaner, CleanerToLogWriter, LogWriter>
+  let instance: UInt32
+
+  init(_ channel: LoopChannel<LogWriterToCleaner, CleanerToLogWriter, LogWriter>, instance: UInt32)
+  {
+    self.channel = channel
+    self.instance = instance
+  }
+}
+
 /// Peers of one kind by number. Numbers are not used again, so a late event finds nothing.
 struct PeerTable<Peer: AnyObject> {
   private(set) var all: [Int: Peer] = [:]

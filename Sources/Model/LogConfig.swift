@@ -28,6 +28,14 @@ public struct LogConfig: Hashable, Sendable {
   public var retentionBytes: Int64 = -1
   /// `file.delete.delay.ms`: how long a removed segment's file stays on disk.
   public var fileDeleteDelayMs: Int64 = 60_000
+  /// `min.cleanable.dirty.ratio`: compaction begins when more than this part of the log is new.
+  public var minCleanableDirtyRatio = 0.5
+  /// `min.compaction.lag.ms`: younger records are not compacted.
+  public var minCompactionLagMs: Int64 = 0
+  /// `max.compaction.lag.ms`: older records make their log due, whatever the ratio.
+  public var maxCompactionLagMs: Int64 = .max
+  /// `delete.retention.ms`: how long tombstones and transaction markers are kept.
+  public var deleteRetentionMs: Int64 = 24 * 3600 * 1000
   /// `flush.messages` / `flush.ms`: fsync at the latest after so many records or ms.
   public var flushMessages: Int64 = .max
   public var flushMs: Int64 = .max
@@ -35,4 +43,8 @@ public struct LogConfig: Hashable, Sendable {
   public var acksAllDurable = true
 
   public init() {}
+
+  /// When a segment is rolled: a compacted log may not keep a segment active, where it cannot be
+  /// compacted, for longer than `max.compaction.lag.ms`.
+  @inlinable public var rollMs: Int64 { compacts ? min(segmentMs, maxCompactionLagMs) : segmentMs }
 }

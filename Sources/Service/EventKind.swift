@@ -66,6 +66,8 @@ public enum EventKind: String, CaseIterable, Sendable {
   case metadataRefused
   /// The records of consumer groups cannot be written or read.
   case groupsUnavailable
+  /// A partition could not be compacted; it is tried again.
+  case cleaningFailed
 
   /// MESSAGE_ID=, 128 bits in hexadecimal.
   public var messageId: String {
@@ -101,6 +103,7 @@ public enum EventKind: String, CaseIterable, Sendable {
     case .appendRefused: "f27153f749f649aea46618ab99f5bc78"
     case .metadataRefused: "31aa78a3d1c143a6af748c3ff14cd046"
     case .groupsUnavailable: "44482e1682f24fcf9a491c8fb584cb8a"
+    case .cleaningFailed: "3c0d4d9e7f1c4e6b9a52c1f0a7c6e8d4"
     }
   }
 
@@ -111,7 +114,9 @@ public enum EventKind: String, CaseIterable, Sendable {
       .info
     case .siblingLost, .configurationReloaded, .configsChanged, .logDirEnough: .notice
     case .configurationRefused, .systemRefused, .siblingViolation, .logDirFailed: .critical
-    case .peerRefused, .clientRefused, .connectionsNotKept, .strayLog, .partitionRecovered: .warning
+    case .peerRefused, .clientRefused, .connectionsNotKept, .strayLog, .partitionRecovered,
+      .cleaningFailed:
+      .warning
     case .reloadRefused, .systemTrouble, .siblingDropped, .partitionOffline, .partitionUnreadable,
       .partitionChangeFailed, .logDirLow, .appendRefused, .metadataRefused, .groupsUnavailable:
       .error
@@ -132,7 +137,7 @@ public enum EventKind: String, CaseIterable, Sendable {
     case .siblingLost: EventLimit(burst: 20, windowMs: 10_000)
     // An operator wants each of these by name; a disk that dies under a hundred thousand does not.
     case .topicCreated, .topicChanged, .topicDeleted, .configsChanged, .segmentsDeleted, .strayLog,
-      .partitionRecovered, .partitionOffline:
+      .partitionRecovered, .partitionOffline, .cleaningFailed:
       EventLimit(burst: 100, windowMs: 10_000)
     }
   }
@@ -163,6 +168,7 @@ public enum EventKind: String, CaseIterable, Sendable {
     case .logDirFailed: "log directories that failed"
     case .appendRefused: "appends that the disk refused"
     case .metadataRefused: "decisions that cannot be recorded"
+    case .cleaningFailed: "partitions that cannot be compacted"
     case .groupsUnavailable: "records of groups that cannot be written or read"
     }
   }

@@ -18,7 +18,11 @@ enum ConfigurationUse {
       "socket.send.buffer.bytes", "socket.receive.buffer.bytes", "sluice.compressed.records.check",
     ],
     .fetcher: ["fetch.max.bytes", "max.incremental.fetch.session.cache.slots"],
-    .logwriter: ["producer.id.expiration.ms"],
+    .logwriter: ["producer.id.expiration.ms", "log.cleaner.backoff.ms"],
+    .cleaner: [
+      "log.cleaner.dedupe.buffer.size", "log.cleaner.io.buffer.load.factor",
+      "log.cleaner.io.buffer.size", "log.cleaner.io.max.bytes.per.second",
+    ],
     .coordinator: Set([
       "auto.create.topics.enable", "delete.topic.enable", "num.partitions",
       "default.replication.factor", "group.min.session.timeout.ms", "group.max.session.timeout.ms",
@@ -40,7 +44,7 @@ enum ConfigurationUse {
     ],
     .logwriter: [
       "log.dir", "log.dirs", "node.id", "broker.id", "log.retention.check.interval.ms",
-      "log.initial.task.delay.ms",
+      "log.initial.task.delay.ms", "log.cleaner.enable",
     ],
     .coordinator: [
       "node.id", "broker.id", "broker.rack", "metadata.log.dir", "advertised.listeners",

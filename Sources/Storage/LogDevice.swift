@@ -13,6 +13,16 @@ public class LogDevice {
     try File.open(path, mode)
   }
 
+  /// A file without a name in `directory`.
+  func openUnnamed(in directory: String) throws(Errno) -> OwnedFD {
+    try File.openUnnamed(in: directory)
+  }
+
+  /// Gives such a file a name that is not taken.
+  func link(_ fd: borrowing OwnedFD, to path: String) throws(Errno) {
+    try File.link(fd, to: path)
+  }
+
   /// One pwritev(2); fewer bytes than asked for only when the disk takes no more.
   func write(_ fd: borrowing OwnedFD, _ vectors: UnsafeBufferPointer<iovec>, at offset: Int64)
     throws(Errno) -> Int

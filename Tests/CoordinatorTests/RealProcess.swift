@@ -197,7 +197,7 @@ final class RealProcess {
           let statistics = ProcessStatistics(
             role: .logwriter, instance: 1, pid: 1, startedMs: 0, residentBytes: 0,
             cpuMicroseconds: 0, counters: [])
-          try channel.send(.statistics(statistics))
+          try channel.send(.statistics([statistics]))
         }
       }
     } catch { logWriterChannel = nil }

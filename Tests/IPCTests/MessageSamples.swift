@@ -36,6 +36,10 @@ enum Samples {
     config.retentionMs = 9
     config.retentionBytes = 10
     config.fileDeleteDelayMs = 11
+    config.minCleanableDirtyRatio = 0.25
+    config.minCompactionLagMs = 14
+    config.maxCompactionLagMs = 15
+    config.deleteRetentionMs = 16
     config.flushMessages = 12
     config.flushMs = 13
     return config
@@ -165,7 +169,7 @@ enum Samples {
       AppendedEntry(cookie: 3, error: .none, baseOffset: 1, logAppendTimeMs: 2, logStartOffset: 3)),
     .segment(segment(index: true)), .segmentUnavailable(refusal),
     .maxTimestamp(token: 4, error: .none, offset: 5, timestampMs: 6), .partitionChanged(state),
-    .statistics(statistics),
+    .statistics([statistics, statistics]),
     .logDirs(token: 9, []),
     .logDirs(
       token: 9,
@@ -178,6 +182,28 @@ enum Samples {
     .recordsDeleted(
       token: 1,
       [RecordsDeleted(error: .none, lowWatermark: 7), RecordsDeleted(error: .offsetOutOfRange)]),
+  ]
+  static let aborted = AbortedTransaction(
+    producerId: 1, firstOffset: 2, lastOffset: 3, lastStableOffset: 4)
+  static let order = CleaningOrder(
+    token: 1, topic: "t", partition: 2, firstDirtyOffset: 3, endOffset: 4, nowMs: 5,
+    deleteRetentionMs: 6, maxMessageBytes: 7, segmentBytes: 8, segmentIndexBytes: 9,
+    segments: [SegmentToClean(baseOffset: 1, size: 2, indexSize: 3, timeIndexSize: 4)],
+    producers: [ProducerLastRecord(producerId: 1, producerEpoch: 2, lastDataOffset: -1)],
+    abortedTransactions: [aborted, aborted])
+  static let cleanerToLogWriter: [CleanerToLogWriter] = [
+    .openSegment(token: 1, baseOffset: 2), .openOutput(token: 3, baseOffset: 4),
+    .replace(
+      CleanedSegment(
+        token: 1, baseOffset: 2, lastBaseOffset: 3, size: 4, abortedTransactions: [aborted])),
+    .cleaned(
+      token: 1, endOffset: 2,
+      CleaningReport(recordsRead: 3, recordsKept: 4, bytesRead: 5, bytesWritten: 6)),
+    .failed(token: 1, reason: "corrupt"), .statistics(statistics),
+  ]
+  static let logWriterToCleaner: [LogWriterToCleaner] = [
+    .clean(order), .segment(token: 1, baseOffset: 2), .output(token: 3, baseOffset: 4),
+    .replaced(token: 5, baseOffset: 6), .cancel(token: 7), .reportStatistics,
   ]
   static let adminToCoordinator: [AdminToCoordinator] = [
     .status(busiest: 0), .status(busiest: 50),
@@ -200,6 +226,8 @@ enum Samples {
     check.run(coordinatorToFetcher)
     check.run(coordinatorToLogWriter)
     check.run(logWriterToCoordinator)
+    check.run(cleanerToLogWriter)
+    check.run(logWriterToCleaner)
     check.run(adminToCoordinator)
     check.run(coordinatorToAdmin)
   }

@@ -52,10 +52,10 @@ import Testing
     _ = try frontends[0].append(partitions[0], batch())
     func writes() throws -> UInt64 {
       try coordinator.sibling.send(.reportStatistics(busiest: 0))
-      guard case .statistics(let statistics) = try coordinator.sibling.next() else {
+      guard case .statistics(let processes) = try coordinator.sibling.next() else {
         throw Unexpected()
       }
-      return statistics.counters.first { $0.name == "writes" }?.value ?? 0
+      return processes[0].counters.first { $0.name == "writes" }?.value ?? 0
     }
     let before = try writes()
     for frontend in frontends {
@@ -69,9 +69,10 @@ import Testing
     }
     #expect(try writes() == before + 2)
     try coordinator.sibling.send(.reportStatistics(busiest: 1))
-    guard case .statistics(let statistics) = try coordinator.sibling.next() else {
+    guard case .statistics(let processes) = try coordinator.sibling.next() else {
       throw Unexpected()
     }
+    let statistics = processes[0]
     #expect(statistics.counters.first { $0.name == "records" }?.value == 41)
     #expect(statistics.topics.count == 1)
     #expect(statistics.topics[0].recordsIn == 41 && statistics.topics[0].requests == 3)

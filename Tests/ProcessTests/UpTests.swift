@@ -7,7 +7,7 @@ import Testing
 
 @Suite(.serialized) struct UpTests {
   private static let family = [
-    "sluice-coordinator", "sluice-fetcher", "sluice-fetcher", "sluice-frontend",
+    "sluice-cleaner", "sluice-coordinator", "sluice-fetcher", "sluice-fetcher", "sluice-frontend",
     "sluice-logwriter",
   ]
 
@@ -35,7 +35,9 @@ import Testing
     try broker.stop()
   }
 
-  @Test(arguments: ["sluice-frontend", "sluice-logwriter", "sluice-fetcher", "sluice-coordinator"])
+  @Test(arguments: [
+    "sluice-frontend", "sluice-logwriter", "sluice-fetcher", "sluice-coordinator", "sluice-cleaner",
+  ])
   func startsAgainWhatDies(victim: String) throws {
     let broker = try Broker()
     let client = Client(server: try broker.waitUntilReady())

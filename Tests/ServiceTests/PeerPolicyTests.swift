@@ -47,7 +47,7 @@ struct PeerPolicyTests {
     #expect(try Users.number(named: "no-such-user") == nil)
   }
 
-  @Test(arguments: ["frontend", "", "frontend=1,", "cleaner=1", "=1", "frontend:1"])
+  @Test(arguments: ["frontend", "", "frontend=1,", "cleaners=1", "=1", "frontend:1"])
   func mistakes(option: String) {
     let message = policy(option).1
     #expect(message.hasPrefix("100: --peers is ROLE=USER,…, where ROLE is one of frontend, "))

@@ -42,7 +42,7 @@ struct CrashTests {
 
   /// A sync that is left out, and that nothing else makes up for.
   enum Omission: CaseIterable {
-    case records, names, partitionsNames, snapshots, epochs, checkpoint, topicId
+    case records, names, partitionsNames, snapshots, epochs, checkpoint, topicId, cleaned
 
     func isLeftOut(_ path: String) -> Bool {
       switch self {
@@ -52,6 +52,7 @@ struct CrashTests {
       case .snapshots: path.hasSuffix(".snapshot")
       case .epochs: path.contains("leader-epoch-checkpoint")
       case .checkpoint: path.contains("recovery-point-offset-checkpoint")
+      case .cleaned: path.hasSuffix(".cleaned")
       case .topicId: path.contains("partition.metadata")
       }
     }

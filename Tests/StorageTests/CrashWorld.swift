@@ -22,6 +22,8 @@ final class CrashWorld {
     var isDeleted = false
     var sequences: [Int64: Int32] = [:]
     var waiting: [Int64] = []
+    /// Base offsets of batches that compaction may have removed.
+    var removable: Set<Int64> = []
 
     init(_ partition: TopicPartition, _ topicId: UUID128) {
       self.partition = partition
@@ -44,6 +46,10 @@ final class CrashWorld {
   private var nextTopicId: UInt64 = 1
   private var epoch: Int32 = 0
   private var imageCount = 0
+  /// What is being put in the place of segments, and whose.
+  private var replacement: (of: Incarnation, steps: SegmentReplacement)?
+  /// Replacements that were finished.
+  private(set) var replacements = 0
 
   init(_ seed: Seed) throws {
     self.seed = seed
@@ -55,6 +61,7 @@ final class CrashWorld {
     settings.config.segmentBytes = 1_500
     settings.config.indexIntervalBytes = 200
     settings.config.fileDeleteDelayMs = 0
+    settings.config.compacts = true
     if self.seed.chance(30) { settings.config.flushMessages = 7 }
     try open()
     for number in 0..<2 { try create(Int32(number)) }
@@ -97,8 +104,9 @@ final class CrashWorld {
     let living = incarnations.filter { !$0.isDeleted }
     guard let one = living.randomElement(using: &seed) else { return }
     switch seed.int(1...100) {
-    case 1...45: try append(one)
-    case 46...75: performSyncs()
+    case 1...40: try append(one)
+    case 41...65: performSyncs()
+    case 66...75: try clean(one)
     case 76...82: directory?.beginCheckpoint()
     case 83...86:
       epoch += 1
@@ -173,6 +181,60 @@ final class CrashWorld {
     directory?.environment.finishSyncs()
   }
 
+  /// Begins a replacement, or takes the next step of the one that is going on.
+  private func clean(_ one: Incarnation) throws {
+    if let (owner, steps) = replacement {
+      guard !owner.isDeleted else {
+        replacement = nil
+        return
+      }
+      do throws(SegmentReplacement.Failure) {
+        switch try steps.next() {
+        case .check(let file): file.check()
+        case .sync(let descriptors):
+          for descriptor in descriptors {
+            do throws(Errno) { try device.sync(descriptor: descriptor, dataOnly: false) } catch {
+              _ = steps.failed(error)
+            }
+          }
+        case nil:
+          replacement = nil
+          replacements += 1
+        }
+      } catch .outdated {
+        replacement = nil
+      } catch {
+        throw CrashFinding("\(owner.partition): a replacement failed: \(error)")
+      }
+      return
+    }
+    guard let log = log(one), let cleanable = try log.cleanable(nowMs: nowMs),
+      cleanable.endOffset > cleanable.firstDirtyOffset
+    else { return }
+    let closed = log.segments.filter { $0.baseOffset < cleanable.endOffset }
+    if closed.isEmpty { return }
+    let first = seed.int(0...(closed.count - 1))
+    let last = seed.int(first...min(first + 3, closed.count - 1))
+    let file = try log.openUnnamed()
+    var size: Int64 = 0
+    for segment in closed[first...last] {
+      let path = "\(log.path)/\(LogFileName.name(.log, segment.baseOffset))"
+      for batch in try Self.batches(in: path) {
+        // The last one of what is cleaned stays always, as a cleaner has it.
+        if seed.chance(50), batch.header.nextOffset < cleanable.endOffset {
+          one.removable.insert(batch.header.baseOffset)
+          continue
+        }
+        try batch.bytes.withUnsafeBytes { raw in try device.write(file, raw, at: size) }
+        size += Int64(batch.bytes.count)
+      }
+    }
+    let steps = try SegmentReplacement(
+      of: log, by: file, size: size,
+      offsets: closed[first].baseOffset...closed[last].baseOffset, abortedTransactions: [])
+    replacement = (one, steps)
+  }
+
   private func deleteRecords(_ one: Incarnation) throws {
     guard let log = log(one), let directory else { return }
     let offset = Int64(seed.int(Int(log.logStartOffset)...Int(log.logEndOffset)))
@@ -196,6 +258,7 @@ final class CrashWorld {
       throw CrashFinding("a clean stop failed: \(first)")
     }
     directory = nil
+    replacement = nil
     try open()
     for one in incarnations where !one.isDeleted {
       guard let log = log(one) else { throw CrashFinding("\(one.partition) is gone") }
@@ -219,6 +282,7 @@ final class CrashWorld {
       }
     }
     directory?.environment.takeFlushed { _ in }
+    _ = directory?.environment.takeCleanable()
   }
 
   // MARK: Crashes
@@ -287,22 +351,28 @@ final class CrashWorld {
       return "ends at \(log.logEndOffset), promised \(promisedEnd)"
     }
     let found = try Self.batches(of: log, in: "\(directory.path)/\(one.partition)")
-    let first = found.first?.header.baseOffset ?? log.logEndOffset
-    let expected = one.batches.filter {
+    let first = log.segments[0].baseOffset
+    let written = one.batches.filter {
       $0.header.baseOffset >= first && $0.header.nextOffset <= log.logEndOffset
+    }
+    let isThere = Set(found.map(\.header.baseOffset))
+    // What compaction has removed may come back, and goes with the next one.
+    let expected = written.filter {
+      isThere.contains($0.header.baseOffset) || !one.removable.contains($0.header.baseOffset)
     }
     guard found.map(\.bytes) == expected.map(\.bytes) else {
       return "has \(found.map(\.header.baseOffset)) of \(expected.map(\.header.baseOffset))"
     }
-    if first > log.logStartOffset { return "its first batch \(first) is behind its start" }
-    return try checkDerived(log, one, expected.map(\.header), isWhole: first == 0)
+    if first > log.logStartOffset { return "its first segment \(first) is behind its start" }
+    let greatest = found.map(\.header.maxTimestamp).max()
+    return try checkDerived(
+      log, written.map(\.header), greatest, isWhole: first == 0 && log.logStartOffset == 0)
   }
 
   /// Producers, leader epochs and indexes, and whether the log goes on.
   private func checkDerived(
-    _ log: PartitionLog, _ one: Incarnation, _ headers: [RecordBatchHeader], isWhole: Bool
+    _ log: PartitionLog, _ headers: [RecordBatchHeader], _ greatest: Int64?, isWhole: Bool
   ) throws -> String? {
-    let greatest = headers.map(\.maxTimestamp).max()
     let told = try log.maxTimestamp(nowMs: nowMs)?.timestampMs
     if log.logStartOffset == 0, told != greatest {
       return "greatest timestamp \(told ?? -1), not \(greatest ?? -1), segments "
@@ -342,23 +412,33 @@ final class CrashWorld {
   {
     var found: [(RecordBatchHeader, [UInt8])] = []
     for segment in log.segments {
-      let bytes = try File.contents("\(path)/\(LogFileName.name(.log, segment.baseOffset))")
-      guard Int64(bytes.count) == segment.size else {
-        throw CrashFinding("segment \(segment.baseOffset) has \(bytes.count) bytes")
+      let batches = try batches(in: "\(path)/\(LogFileName.name(.log, segment.baseOffset))")
+      let size = batches.reduce(0) { $0 + $1.bytes.count }
+      guard Int64(size) == segment.size else {
+        throw CrashFinding("segment \(segment.baseOffset) has \(size) bytes")
       }
-      var position = 0
-      while position < bytes.count {
-        let rest = bytes[position...]
-        guard let header = rest.withUnsafeBytes({ RecordBatchHeader($0) }),
-          header.sizeInBytes <= rest.count
-        else { throw CrashFinding("no batch at \(position) of \(segment.baseOffset)") }
-        let batch = Array(rest.prefix(header.sizeInBytes))
-        guard batch.withUnsafeBytes({ header.checksumMatches($0) }) else {
-          throw CrashFinding("wrong checksum at offset \(header.baseOffset)")
-        }
-        found.append((header, batch))
-        position += header.sizeInBytes
+      found += batches
+    }
+    return found
+  }
+
+  private static func batches(in file: String) throws
+    -> [(header: RecordBatchHeader, bytes: [UInt8])]
+  {
+    var found: [(RecordBatchHeader, [UInt8])] = []
+    let bytes = try File.contents(file)
+    var position = 0
+    while position < bytes.count {
+      let rest = bytes[position...]
+      guard let header = rest.withUnsafeBytes({ RecordBatchHeader($0) }),
+        header.sizeInBytes <= rest.count
+      else { throw CrashFinding("no batch at \(position) of \(file)") }
+      let batch = Array(rest.prefix(header.sizeInBytes))
+      guard batch.withUnsafeBytes({ header.checksumMatches($0) }) else {
+        throw CrashFinding("wrong checksum at offset \(header.baseOffset)")
       }
+      found.append((header, batch))
+      position += header.sizeInBytes
     }
     return found
   }

@@ -5,7 +5,8 @@
 //   had. A sector that was never written reads as zeros, or as what was there before a truncation.
 // - A name is durable when its directory was synced. Of the changes of names since, each name may be
 //   as it was at any of those moments, for itself: a rename may have happened for the new name and not
-//   for the old one. A new file may have its name without its bytes, or its bytes without its name.
+//   for the old one, though never the other way round (rename(2) loses no file). A new file may have
+//   its name without its bytes, or its bytes without its name.
 // - ext4 promises more (names change in order), so some of the states have them in order.
 //
 // A value: a copy goes on from where it was made.
@@ -15,6 +16,8 @@ import Linux
 
 /// One change, or one sync that has returned.
 enum DiskChange {
+  /// A file without a name.
+  case create(inode: Int)
   case link(directory: Int, name: String, inode: Int, isDirectory: Bool)
   case unlink(directory: Int, name: String)
   case rename(from: Int, name: String, to: Int, newName: String, inode: Int)
@@ -44,6 +47,9 @@ struct DiskModel {
     var durable: [String: Int] = [:]
     /// Changes since, in order: nil takes the name away.
     var pending: [(name: String, inode: Int?)] = []
+    /// For each change of `pending` that is the end of a name by renaming: the change that made the
+    /// new name, if that is in this directory too.
+    var renamed: [Int: Int] = [:]
   }
 
   private var files: [Int: File] = [:]
@@ -51,13 +57,21 @@ struct DiskModel {
 
   mutating func apply(_ change: DiskChange) {
     switch change {
+    case .create(let inode): files[inode] = File()
     case .link(let directory, let name, let inode, let isDirectory):
       directories[directory]?.pending.append((name, inode))
-      if isDirectory { directories[inode] = Directory() } else { files[inode] = File() }
+      if isDirectory {
+        directories[inode] = Directory()
+      } else if files[inode] == nil {
+        files[inode] = File()
+      }
     case .unlink(let directory, let name): directories[directory]?.pending.append((name, nil))
     case .rename(let from, let name, let to, let newName, let inode):
       directories[to]?.pending.append((newName, inode))
       directories[from]?.pending.append((name, nil))
+      if from == to, let count = directories[from]?.pending.count {
+        directories[from]?.renamed[count - 1] = count - 2
+      }
     case .write(let inode, let offset, let bytes):
       files[inode]?.pending.append(.write(offset: offset, bytes: bytes))
     case .truncate(let inode, let size): files[inode]?.pending.append(.truncate(size: size))
@@ -76,6 +90,7 @@ struct DiskModel {
     } else if var directory = directories[inode] {
       for (name, inode) in directory.pending { directory.durable[name] = inode }
       directory.pending = []
+      directory.renamed = [:]
       directories[inode] = directory
     }
   }
@@ -122,11 +137,19 @@ struct DiskModel {
       let count = seed.int(0...directory.pending.count)
       for (name, inode) in directory.pending.prefix(count) { names[name] = inode }
     case .anything:
+      var last: [String: Int] = [:]
       for name in Set(directory.pending.map(\.name)).sorted() {
-        let history = directory.pending.filter { $0.name == name }
+        let history = directory.pending.indices.filter { directory.pending[$0].name == name }
         let count = seed.int(0...history.count)
-        if count > 0 { names[name] = history[count - 1].inode }
+        if count > 0 { last[name] = history[count - 1] }
       }
+      // Later changes first: what one asks for lies before it, but may ask for more.
+      for (gone, made) in directory.renamed.sorted(by: { $0.key > $1.key })
+      where last[directory.pending[gone].name] ?? -1 >= gone {
+        let name = directory.pending[made].name
+        last[name] = max(last[name] ?? -1, made)
+      }
+      for (name, index) in last { names[name] = directory.pending[index].inode }
     }
     return names
   }

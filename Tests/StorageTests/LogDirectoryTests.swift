@@ -123,8 +123,8 @@ struct LogDirectoryTests {
       for name in ["00000000000000000000.log.deleted", "00000000000000000007.log.cleaned", "x"] {
         try Data().write(to: URL(fileURLWithPath: "\(temporary.path)/t-0/\(name)"))
       }
-      try Data().write(
-        to: URL(fileURLWithPath: "\(temporary.path)/t-1/00000000000000000000.log.swap"))
+      try Data("version: 7\n".utf8).write(
+        to: URL(fileURLWithPath: "\(temporary.path)/t-1/partition.metadata"))
     }
     let directory = try open(temporary.path)
     while directory.nextRemovalMs != nil { try directory.sweep(nowMs: 0) }

@@ -57,6 +57,23 @@ final class RecordingDevice: LogDevice {
     return descriptor
   }
 
+  override func openUnnamed(in directory: String) throws(Errno) -> OwnedFD {
+    let descriptor = try super.openUnnamed(in: directory)
+    opened[descriptor.rawValue] = nextInode
+    changes.append(.create(inode: nextInode))
+    nextInode += 1
+    return descriptor
+  }
+
+  override func link(_ fd: borrowing OwnedFD, to path: String) throws(Errno) {
+    try super.link(fd, to: path)
+    let inode = inode(fd.rawValue)
+    let (directory, name) = split(path)
+    inodes[path] = inode
+    paths[inode] = path
+    changes.append(.link(directory: directory, name: name, inode: inode, isDirectory: false))
+  }
+
   private func inode(_ descriptor: Int32) -> Int {
     guard let inode = opened[descriptor] else { preconditionFailure("not opened here") }
     return inode

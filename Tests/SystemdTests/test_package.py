@@ -143,7 +143,7 @@ def test_installation_starts_a_working_broker(fresh, packages):
 
 def test_everything_has_come_with_it(fresh):
     """Users, manual and catalog are there without another word."""
-    for user in ("frontend", "logwriter", "fetcher", "coordinator", "codec"):
+    for user in ("frontend", "logwriter", "fetcher", "coordinator", "codec", "cleaner"):
         fresh.run("id", f"sluice-{user}")
     assert "SLUICE" in fresh.run("man", "sluice.properties").stdout
     assert "A Sluice process serves" in fresh.run("journalctl", "--list-catalog").stdout

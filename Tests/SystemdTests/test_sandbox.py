@@ -18,6 +18,7 @@ UNITS = {
     "fetcher": "sluice-fetcher@1.service",
     "frontend": "sluice-frontend@1.service",
     "codec": "sluice-codec@1.service",
+    "cleaner": "sluice-cleaner@1.service",
 }
 ALL = set(UNITS)
 LOG_FILE = "/var/lib/sluice/log/meta.properties"
@@ -43,7 +44,7 @@ ATTEMPTS = {
     "write:/usr/libexec/sluice/new": set(),
     "write:/run/sluice/new": set(),
     "write:/dev/shm/new": set(),
-    "connect:/run/sluice/logwriter.sock": {"frontend", "fetcher", "coordinator"},
+    "connect:/run/sluice/logwriter.sock": {"frontend", "fetcher", "coordinator", "cleaner"},
     "connect:/run/sluice/coordinator.sock": {"frontend", "fetcher"},
     "connect:/run/sluice/fetcher-1.sock": {"frontend"},
     "connect:/run/sluice/codec-1.sock": {"frontend"},

@@ -10,13 +10,14 @@ EXPOSURE_MAX = {
     "sluice-fetcher@1.service": 1.5,
     "sluice-coordinator.service": 1.5,
     "sluice-codec@1.service": 1.5,
+    "sluice-cleaner@1.service": 1.5,
     "sluice-frontend@1.service": 2.5,
 }
 
 
 def test_verify_is_silent(machine, units):
     """`verify` exits with 0 for unknown keys and the like; what it prints counts."""
-    assert len(units) == 12
+    assert len(units) == 13
     names = [name.replace("@.", "@1.") for name in units]
     done = machine.run("systemd-analyze", "verify", *names)
     assert done.stdout + done.stderr == ""
@@ -46,6 +47,6 @@ def test_enabled_are_the_instances_and_the_target(box):
         path.name for path in box.host_path("/etc/systemd/system/sluice.target.wants").iterdir())
     box.systemctl("disable", "sluice.target")
     assert wanted == [
-        "sluice-codec@1.socket", "sluice-fetcher@1.socket", "sluice-fetcher@2.socket",
-        "sluice-frontend@1.service",
+        "sluice-cleaner@1.service", "sluice-codec@1.socket", "sluice-fetcher@1.socket",
+        "sluice-fetcher@2.socket", "sluice-frontend@1.service",
     ], done.stderr

@@ -117,6 +117,7 @@ struct TopRates {
       case .logwriter: ("batches", "bytes", "")
       case .fetcher: ("fetch_requests", "", "bytes_sent")
       case .codec: ("batches", "bytes_in", "bytes_out")
+      case .cleaner: ("orders", "bytes_read", "bytes_written")
       case .frontend, .coordinator, .admin: ("requests", "bytes_in", "bytes_out")
       }
     return Process(

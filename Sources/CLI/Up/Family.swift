@@ -63,7 +63,7 @@ extension Family {
   /// in the other order loses nothing that was begun.
   init(
     configuration: BrokerConfiguration, arguments: [String], directory: RuntimeDirectory,
-    fetchers: Int, frontends: Int, codecs: Int
+    fetchers: Int, frontends: Int, codecs: Int, cleaners: Int
   ) throws(ServiceFailure) {
     func member(_ role: Role, _ instance: Int, _ sockets: [NamedSocket]) -> Member {
       Member(
@@ -80,6 +80,8 @@ extension Family {
         member(.logwriter, 1, [NamedSocket("logwriter", logwriter)]),
         member(.coordinator, 1, [NamedSocket("coordinator", coordinator)]),
       ]
+      // Nobody connects to a cleaner: it has no socket.
+      for instance in 0..<cleaners { members.append(member(.cleaner, instance + 1, [])) }
       for instance in 1...fetchers {
         let socket = try UnixSocket.listen(
           path: directory.socketPath(SocketName.fetcher(UInt32(instance))), backlog: backlog)

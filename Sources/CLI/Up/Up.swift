@@ -44,6 +44,9 @@ struct Up: ParsableCommand {
   @Option(help: "How many codecs at most, the processes that open compressed batches.")
   var codecs: Int = 1
 
+  @Option(help: "How many cleaners, the processes that compact logs.")
+  var cleaners: Int = 1
+
   @Option(
     help: ArgumentHelp(
       "Where the sockets between the processes are.", valueName: "DIR"), completion: .directory)
@@ -53,6 +56,7 @@ struct Up: ParsableCommand {
     guard (1...64).contains(fetchers) else { throw ValidationError("--fetchers is 1 to 64") }
     guard (1...64).contains(codecs) else { throw ValidationError("--codecs is 1 to 64") }
     guard (1...64).contains(frontends) else { throw ValidationError("--frontends is 1 to 64") }
+    guard (0...16).contains(cleaners) else { throw ValidationError("--cleaners is 0 to 16") }
   }
 
   func run() throws {
@@ -70,7 +74,8 @@ struct Up: ParsableCommand {
     defer { directory.remove() }
     let family = try Family(
       configuration: configuration, arguments: processArguments, directory: directory,
-      fetchers: fetchers, frontends: frontends, codecs: codecs)
+      fetchers: fetchers, frontends: frontends, codecs: codecs,
+      cleaners: configuration.logCleanerEnable ? cleaners : 0)
     StandardError.line(
       "sluice up: starting \(family.members.count { !$0.startsOnDemand }) processes, data in \(configuration.logDirs.joined(separator: ", ")), sockets in \(directory.path); Ctrl-C stops"
     )

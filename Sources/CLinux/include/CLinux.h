@@ -31,6 +31,9 @@ int clinux_syncfs(int fd);
 /// preadv2(2) with RWF_NOWAIT: what would have to wait for a disk fails with EAGAIN.
 ssize_t clinux_read_cached(int fd, void *buffer, size_t count, off_t offset);
 int clinux_readahead(int fd, off_t offset, size_t count);
+/// copy_file_range(2) from the file offset of neither descriptor.
+ssize_t clinux_copy_file_range(int from, int64_t from_offset, int to, int64_t to_offset,
+                               size_t count);
 /// Takes or gives up an exclusive lock on the whole file without waiting (fcntl(2) F_OFD_SETLK).
 int clinux_lock_file(int fd);
 int clinux_unlock_file(int fd);
@@ -61,7 +64,7 @@ uint64_t clinux_cpu_microseconds(void);
 uint64_t clinux_raise_descriptor_limit(void);
 
 extern const int clinux_seals_size, clinux_seals_size_and_writes, clinux_seals_all, clinux_f_add_seals, clinux_f_get_seals;
-extern const int clinux_fallocate_punch_hole, clinux_o_directory;
+extern const int clinux_fallocate_punch_hole, clinux_o_directory, clinux_o_tmpfile;
 extern const unsigned clinux_memfd_flags;
 extern const unsigned long clinux_siocoutq;
 

@@ -108,7 +108,7 @@ final class CoordinatorProcess: EventHandler {
       peers.addFrontend(socket, broker.dynamicConfigs, image: broker.topics.snapshot)
     case .fetcher: peers.addFetcher(socket, broker.dynamicConfigs, image: broker.topics.snapshot)
     case .admin: peers.addAdmin(socket)
-    case .logwriter, .coordinator, .codec: preconditionFailure("no such edge")
+    case .logwriter, .coordinator, .codec, .cleaner: preconditionFailure("no such edge")
     }
   }
 
@@ -182,8 +182,8 @@ final class CoordinatorProcess: EventHandler {
       guard scoreboard != nil else { throw MessageError("an inventory before the scoreboard") }
       broker.topics.found(states, isLast: isLast)
     case .partitionChanged(let state): broker.topics.changed(state)
-    case .statistics(let statistics):
-      peers.status.answered(Peers.logWriterNumber, [statistics])
+    case .statistics(let processes):
+      peers.status.answered(Peers.logWriterNumber, processes)
     case .partitionsCreated, .partitionsDeleted, .appended, .segment, .segmentUnavailable,
       .maxTimestamp, .recordsDeleted, .logDirs:
       try broker.logs.answered(message, &descriptors)

@@ -88,6 +88,10 @@ extension LogConfig {
     retentionMs = topic.retentionMs ?? -1
     retentionBytes = topic.retentionBytes ?? -1
     fileDeleteDelayMs = topic.fileDeleteDelayMs
+    minCleanableDirtyRatio = topic.minCleanableDirtyRatio
+    minCompactionLagMs = topic.minCompactionLagMs
+    maxCompactionLagMs = topic.maxCompactionLagMs
+    deleteRetentionMs = topic.deleteRetentionMs
     flushMessages = topic.flushMessages
     flushMs = topic.flushMs
     acksAllDurable = topic.acksAllDurable

@@ -46,7 +46,8 @@ public enum LogWriterToCoordinator: Message {
   case maxTimestamp(token: UInt64, error: ErrorCode, offset: Int64, timestampMs: Int64)
   /// A partition went offline, came back, or finished its recovery.
   case partitionChanged(PartitionState)
-  case statistics(ProcessStatistics)
+  /// The logwriter itself and the cleaners that are connected to it, all in one answer.
+  case statistics([ProcessStatistics])
   /// One answer for each `RecordsToDelete`, in their order. What is deleted stays so.
   case recordsDeleted(token: UInt64, [RecordsDeleted])
   case logDirs(token: UInt64, [LogDirState])
@@ -290,7 +291,8 @@ extension LogWriterToCoordinator {
       writer.put(offset)
       writer.put(timestampMs)
     case .partitionChanged(let state): state.encode(into: &writer)
-    case .statistics(let statistics): statistics.encode(into: &writer)
+    case .statistics(let processes):
+      writer.put(list: processes) { process, writer in process.encode(into: &writer) }
     case .recordsDeleted(let token, let answers):
       writer.put(token)
       writer.put(list: answers) { answer, writer in answer.encode(into: &writer) }
@@ -326,7 +328,11 @@ extension LogWriterToCoordinator {
         token: try reader.integer(), error: ErrorCode(rawValue: try reader.integer()),
         offset: try reader.integer(), timestampMs: try reader.integer())
     case 9: self = .partitionChanged(try PartitionState(from: &reader))
-    case 10: self = .statistics(try ProcessStatistics(from: &reader))
+    case 10:
+      self = .statistics(
+        try reader.list(minimumSize: ProcessStatistics.minimumSize) { reader throws(MessageError) in
+          try ProcessStatistics(from: &reader)
+        })
     case 11:
       self = .recordsDeleted(
         token: try reader.integer(),
@@ -360,6 +366,10 @@ extension LogConfig {
     writer.put(retentionMs)
     writer.put(retentionBytes)
     writer.put(fileDeleteDelayMs)
+    writer.put(minCleanableDirtyRatio.bitPattern)
+    writer.put(minCompactionLagMs)
+    writer.put(maxCompactionLagMs)
+    writer.put(deleteRetentionMs)
     writer.put(flushMessages)
     writer.put(flushMs)
     writer.put(acksAllDurable)
@@ -381,6 +391,13 @@ extension LogConfig {
     retentionMs = try reader.integer()
     retentionBytes = try reader.integer()
     fileDeleteDelayMs = try reader.integer()
+    minCleanableDirtyRatio = Double(bitPattern: try reader.integer())
+    guard (0...1).contains(minCleanableDirtyRatio) else {
+      throw MessageError("a ratio is from 0 to 1, not \(minCleanableDirtyRatio)")
+    }
+    minCompactionLagMs = try reader.integer()
+    maxCompactionLagMs = try reader.integer()
+    deleteRetentionMs = try reader.integer()
     flushMessages = try reader.integer()
     flushMs = try reader.integer()
     acksAllDurable = try reader.bool()

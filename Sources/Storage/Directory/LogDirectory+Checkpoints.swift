@@ -34,6 +34,7 @@ extension LogDirectory {
       return
     }
     for (log, offset) in points {
+      if offset != log.checkpointedRecoveryPoint { environment.noteCleanable(log) }
       log.checkpointedRecoveryPoint = offset
       log.indexedBelow = max(log.indexedBelow, offset)
       // Its indexes were not ready.
@@ -49,10 +50,11 @@ extension LogDirectory {
     return checkpointFailure
   }
 
-  /// Writes the three checkpoints as the logs are now, on the spot.
+  /// Writes the checkpoints as the logs are now, on the spot; that of the cleaner is written when
+  /// something was cleaned.
   public func writeCheckpoints(durable: Bool) throws(StorageError) {
     checkpointWriter.cancel()
-    for kind in OffsetCheckpoint.allCases {
+    for kind in OffsetCheckpoint.allCases where kind != .cleaner {
       try kind.write(offsets(of: kind), in: path, environment.device, durable: durable)
     }
     recoveryPointsChanged = false
@@ -60,6 +62,13 @@ extension LogDirectory {
       for log in logs.values { log.checkpointedRecoveryPoint = log.writtenRecoveryPoint }
       forgotten = []
     }
+  }
+
+  /// Writes cleaner-offset-checkpoint as the logs are now, on the spot. A cleaned offset that is lost
+  /// costs another cleaning; one that outlives its partition would cost more, hence `durable`.
+  public func writeCleanedOffsets(durable: Bool) throws(StorageError) {
+    try OffsetCheckpoint.cleaner.write(
+      offsets(of: .cleaner), in: path, environment.device, durable: durable)
   }
 
   /// The entries of a checkpoint, in order.
@@ -71,10 +80,13 @@ extension LogDirectory {
       case .replication: all.append((log.partition, log.highWatermark))
       case .logStart where log.logStartOffset > 0:
         all.append((log.partition, log.logStartOffset))
-      case .logStart: break
+      case .cleaner where log.cleanedOffset >= 0:
+        all.append((log.partition, log.cleanedOffset))
+      case .logStart, .cleaner: break
       }
     }
     if kind == .logStart { all += unloadedLogStarts }
+    if kind == .cleaner { all += unloadedCleanedOffsets }
     return all.sorted { $0.partition < $1.partition }
   }
 }

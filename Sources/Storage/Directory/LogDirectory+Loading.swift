@@ -8,6 +8,7 @@ struct FoundPartition {
   let partition: TopicPartition
   let recoveryPoint: Int64
   let logStartOffset: Int64
+  let cleanedOffset: Int64
   let isClean: Bool
 }
 
@@ -15,20 +16,13 @@ extension LogDirectory {
   func load(_ found: FoundPartition, _ settings: LogSettings) throws(StorageError) -> PartitionLog {
     let device = environment.device
     let directory = "\(path)/\(found.partition)"
-    let names = try about("list", directory) { () throws(Errno) in try File.names(in: directory) }
+    let listed = try about("list", directory) { () throws(Errno) in try File.names(in: directory) }
+    let names = try SwapRecovery(directory, environment).recover(listed)
     var segments: [LogSegment] = []
     var offsets: Set<Int64> = []
     var renamed: Set<Int64> = []
     var indexes: [LogFileKind: Set<Int64>] = [.index: [], .timeindex: []]
     for name in names {
-      if name.hasSuffix(LogFileName.swapSuffix) {
-        throw StorageError(
-          "open", directory, .format("a compaction by Kafka was not finished (\(name))"))
-      }
-      if name.hasSuffix(LogFileName.cleanedSuffix) {
-        let stray = "\(directory)/\(name)"
-        try about("remove", stray) { () throws(Errno) in try device.remove(stray) }
-      }
       if name.hasSuffix(LogFileName.deletedSuffix),
         let file = LogFileName.parse(String(name.dropLast(LogFileName.deletedSuffix.utf8.count)))
       {
@@ -58,6 +52,7 @@ extension LogDirectory {
       logEndOffset: segments[segments.count - 1].baseOffset, recoveryPoint: found.recoveryPoint,
       in: self)
     if !found.isClean { log.unsynced = .all }
+    log.cleanedOffset = found.cleanedOffset
     if isNew { _ = try log.createFiles(of: log.activeSegment) }
     let base = log.activeSegment.baseOffset
     if segments.count == 1, log.activeSegment.size == 0 {

@@ -41,14 +41,22 @@ extension LogDirectory {
   func discard(_ baseOffset: Int64, of partition: TopicPartition, dueMs: Int64)
     throws(StorageError)
   {
+    doomed.append(try putAside(baseOffset, of: partition, dueMs: dueMs, butSnapshot: false))
+  }
+
+  /// Renames the files of a segment, all or all but its snapshot.
+  /// - Returns: what is to become one of `doomed`.
+  func putAside(
+    _ baseOffset: Int64, of partition: TopicPartition, dueMs: Int64, butSnapshot: Bool
+  ) throws(StorageError) -> DoomedSegment {
     let device = environment.device
-    for kind in LogFileKind.allCases {
+    for kind in LogFileKind.allCases where kind != .snapshot || !butSnapshot {
       let file = "\(path)/\(partition)/\(LogFileName.name(kind, baseOffset))"
       do throws(Errno) { try device.rename(file, to: file + LogFileName.deletedSuffix) } catch {
         if !error.isNotFound { throw StorageError("rename", file, .system(error)) }
       }
     }
-    doomed.append(DoomedSegment(partition: partition, baseOffset: baseOffset, dueMs: dueMs))
+    return DoomedSegment(partition: partition, baseOffset: baseOffset, dueMs: dueMs)
   }
 
   /// Has everything that waits for its time go now: the disk is full.

@@ -4,7 +4,8 @@
 //   .lock                            locked as long as a process uses the directory
 //   meta.properties                  whose it is
 //   .kafka_cleanshutdown             present only between a clean stop and the next start
-//   recovery-point-offset-checkpoint, replication-offset-checkpoint, log-start-offset-checkpoint
+//   recovery-point-offset-checkpoint, replication-offset-checkpoint, log-start-offset-checkpoint,
+//   cleaner-offset-checkpoint        see OffsetCheckpoint
 //   <topic>-<partition>/ …           see LogFileName
 //
 // Opening lists directories and asks for the sizes of segments; it opens no file of a partition but
@@ -43,6 +44,8 @@ public final class LogDirectory {
   public internal(set) var failure: StorageError?
   /// Log starts of partitions that could not be taken in, to be kept in the checkpoint.
   var unloadedLogStarts: [(partition: TopicPartition, offset: Int64)] = []
+  /// Their cleaned offsets likewise: recovery takes a gap below them for none of its business.
+  var unloadedCleanedOffsets: [(partition: TopicPartition, offset: Int64)] = []
   /// A recovery point is not in the checkpoint yet.
   public internal(set) var recoveryPointsChanged = false
   /// Names whose recovery point on disk belongs to a partition that is gone; `forgottenInWriting`
@@ -78,9 +81,12 @@ public final class LogDirectory {
     wasClosedCleanly = isClean
     let recoveryPoints = try Self.readable(.recoveryPoint, path, device, &damaged)
     let logStarts = try Self.readable(.logStart, path, device, &damaged)
+    let cleaned = try Self.readable(.cleaner, path, device, &damaged)
     try about("remove", marker) { () throws(Errno) in try device.remove(marker) }
-    // Before anything is appended: a log that has grown was not closed cleanly.
-    if isMarked { try device.syncDirectory(path) }
+    // Before anything is appended: a log that has grown was not closed cleanly. And if only the
+    // process had died, the checkpoints that were read may not have their names on disk yet: what
+    // they say is not built upon before they do (see `PartitionLog.checkpointedRecoveryPoint`).
+    try device.syncDirectory(path)
     for name in names {
       switch PartitionDirectory(name) {
       case .deleted: deleted.append(DoomedDirectory(name: name))
@@ -89,12 +95,14 @@ public final class LogDirectory {
         let found = FoundPartition(
           partition: partition, recoveryPoint: recoveryPoints[partition] ?? 0,
           logStartOffset: logStarts[partition] ?? 0,
+          cleanedOffset: cleaned[partition] ?? -1,
           isClean: isClean && recoveryPoints[partition] != nil)
         do throws(StorageError) {
           logs[partition] = try load(found, settings)
         } catch {
           refused.append((partition, error))
           if let start = logStarts[partition] { unloadedLogStarts.append((partition, start)) }
+          if let offset = cleaned[partition] { unloadedCleanedOffsets.append((partition, offset)) }
         }
       }
     }
@@ -114,6 +122,7 @@ public final class LogDirectory {
     for log in logs.values {
       log.flushing?.stop()
       log.drop()
+      environment.forgetCleanable(log)
     }
     writer?.cancel()
     File.unlock(lock)
@@ -156,10 +165,12 @@ public final class LogDirectory {
   /// Takes partitions away at once; their files go in slices of `sweep`. Descriptors that readers
   /// hold stay good.
   public func delete(_ partitions: [TopicPartition]) throws(StorageError) {
+    var wasCleaned = false
     for partition in partitions {
       guard let log = logs[partition] else { continue }
       log.flushing?.stop()
       if log.logStartOffset > 0 { hasOldStarts = true }
+      wasCleaned = wasCleaned || log.cleanedOffset >= 0
       log.drop()
       let name = PartitionDirectory.deletedName(partition)
       try about("rename", log.path) { () throws(Errno) in
@@ -172,7 +183,10 @@ public final class LogDirectory {
     recoveryPointsChanged = true
     // Its end makes the new names durable, too.
     beginCheckpoint()
+    // A later partition of the same name must not inherit offsets: a start offset beyond its end
+    // would empty it after a crash.
     if hasOldStarts { try writeLogStarts(durable: true) }
+    if wasCleaned { try writeCleanedOffsets(durable: true) }
   }
 
   /// Closes every log. Only if that left nothing to recover is the stop clean.

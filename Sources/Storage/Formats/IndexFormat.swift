@@ -26,6 +26,8 @@ protocol IndexEntry {
   static var kind: LogFileKind { get }
   init(_ bytes: UnsafeRawBufferPointer)
   func write(to bytes: UnsafeMutableRawBufferPointer)
+  /// Whether it may stand behind `other`.
+  func follows(_ other: Self) -> Bool
   /// What a zero-filled tail reads as.
   var isZero: Bool { get }
 }
@@ -52,6 +54,10 @@ struct OffsetIndexEntry: IndexEntry, Equatable {
     bytes.setBigEndian(position, at: 4)
   }
 
+  func follows(_ other: Self) -> Bool {
+    relativeOffset > other.relativeOffset && position > other.position
+  }
+
   var isZero: Bool { relativeOffset == 0 && position == 0 }
 }
 
@@ -75,6 +81,10 @@ struct TimeIndexEntry: IndexEntry, Equatable {
   func write(to bytes: UnsafeMutableRawBufferPointer) {
     bytes.setBigEndian(timestamp, at: 0)
     bytes.setBigEndian(relativeOffset, at: 8)
+  }
+
+  func follows(_ other: Self) -> Bool {
+    timestamp > other.timestamp && relativeOffset >= other.relativeOffset
   }
 
   var isZero: Bool { timestamp == 0 && relativeOffset == 0 }

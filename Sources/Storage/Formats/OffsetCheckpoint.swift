@@ -8,6 +8,7 @@
 // recovery-point-offset-checkpoint    up to here everything is on disk: recovery begins here
 // replication-offset-checkpoint       high watermarks
 // log-start-offset-checkpoint         log starts, only where they are above 0
+// cleaner-offset-checkpoint           up to here a compacted log is clean; only where it ever was
 //
 // Replaced as a whole: temporary file, fsync, rename, fsync of the directory. A checkpoint may be
 // behind the log; the first two are never ahead of what was fsynced, the third one is made durable
@@ -20,6 +21,7 @@ enum OffsetCheckpoint: String, CaseIterable {
   case recoveryPoint = "recovery-point-offset-checkpoint"
   case replication = "replication-offset-checkpoint"
   case logStart = "log-start-offset-checkpoint"
+  case cleaner = "cleaner-offset-checkpoint"
 
   /// Reads the checkpoint in `directory`; empty when there is none.
   func read(in directory: String, _ device: LogDevice) throws(StorageError)

@@ -1,6 +1,8 @@
 // What all logs of a process share: the disk, the append buffer, the scanner, the bound on open
 // segments, what is being synced, and the lists of logs of which there is news.
 
+import Model
+
 /// Shared by every `PartitionLog` and `LogDirectory` of a process.
 public final class LogEnvironment {
   let device: LogDevice
@@ -16,6 +18,7 @@ public final class LogEnvironment {
   private var timed: [PartitionLog] = []
   /// When the next flush by time is due; nil when none is.
   public private(set) var nextTimedFlushMs: Int64?
+  private var grown: [PartitionLog] = []
 
   /// - Parameters:
   ///   - openSegmentsMax: how many active segments may be open at once; one descriptor each.
@@ -35,6 +38,23 @@ public final class LogEnvironment {
     if failed.isEmpty { return [] }
     defer { failed = [] }
     return failed
+  }
+
+  /// The compacted logs of which more may be compacted since the last call: they have closed a
+  /// segment, or the disk knows a later recovery point.
+  public func takeCleanable() -> [PartitionLog] {
+    if grown.isEmpty { return [] }
+    defer { grown = [] }
+    return grown
+  }
+
+  func noteCleanable(_ log: PartitionLog) {
+    if log.settings.config.compacts { grown.append(log) }
+  }
+
+  /// The log is put away.
+  func forgetCleanable(_ log: PartitionLog) {
+    if !grown.isEmpty { grown.removeAll { $0 === log } }
   }
 
   func noteFailure(_ log: PartitionLog) { failed.append(log) }

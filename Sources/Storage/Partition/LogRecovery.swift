@@ -186,7 +186,7 @@ public final class LogRecovery {
   {
     let segment = log.segments[index]
     if let defect = end.defect {
-      if end.nextOffset < point { throw promised(defect, segment, end.nextOffset) }
+      if isPromised(end.nextOffset) { throw promised(defect, segment, end.nextOffset) }
       try about("cut", log.path(.log, segment.baseOffset)) { () throws(Errno) in
         try log.device.truncate(opened.active.file, to: end.position)
       }
@@ -201,7 +201,7 @@ public final class LogRecovery {
     let next = log.segments[index + 1].baseOffset
     if end.nextOffset < next, next > log.cleanedOffset {
       let defect = "offsets \(end.nextOffset) to \(next - 1) are missing"
-      if end.nextOffset < point { throw promised(defect, segment, end.nextOffset) }
+      if isPromised(end.nextOffset) { throw promised(defect, segment, end.nextOffset) }
       return try finish(index + 1, defect)
     }
     // As the roll had written it, which may not be on disk: the next recovery may begin here.
@@ -225,6 +225,10 @@ public final class LogRecovery {
     report.logEndOffset = log.logEndOffset
     phase = .done
   }
+
+  /// Whether something at or behind `offset` was promised to be on disk. What lies below the log start
+  /// was deleted, and whatever a crash brought back of it need not be whole.
+  private func isPromised(_ offset: Int64) -> Bool { max(offset, log.logStartOffset) < point }
 
   /// Damage to what was promised to be on disk, from `offset` to the recovery point, or to the end of
   /// a closed segment below it: kept as it is.

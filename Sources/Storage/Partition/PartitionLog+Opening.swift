@@ -102,14 +102,25 @@ extension PartitionLog {
       isRebuilt: isLost || isWrong)
   }
 
-  /// Cuts an index file before the first entry that `isBeyond`; says what is left.
+  /// Cuts an index file before the first entry that `isBeyond`; says what is left. Behind it a crash
+  /// may have kept some writes and not others, so that entries there are in no order: the last one
+  /// that is kept follows the one before it.
   private func keep<Entry: IndexEntry>(_ baseOffset: Int64, _ isBeyond: (Entry) -> Bool)
     throws(StorageError) -> (count: Int, last: Entry?)
   {
     let path = path(Entry.kind, baseOffset)
     guard let reader = try IndexReader<Entry>.open(path, device) else { return (0, nil) }
-    let count = try reader.firstIndex(below: reader.count, isBeyond)
-    let last = count == 0 ? nil : try reader.entry(count - 1)
+    var count = try reader.firstIndex(below: reader.count, isBeyond)
+    var last: Entry?
+    while count > 0 {
+      let entry = try reader.entry(count - 1)
+      let before = count == 1 ? nil : try reader.entry(count - 2)
+      if before.map(entry.follows) ?? true, !isBeyond(entry) {
+        last = entry
+        break
+      }
+      count -= 1
+    }
     if reader.size != Int64(count * Entry.size) {
       try about("cut", path) { () throws(Errno) in
         try device.truncate(

@@ -22,6 +22,7 @@ extension PartitionLog {
       if flushing == nil { flushing = PartitionFlush(self) }
       flushing?.rolled.append(active)
       flush(below: segment.baseOffset)
+      environment.noteCleanable(self)
     } catch {
       // Half a roll is harmless on disk: without its .log the new segment is none yet.
       if !error.mayPass { fail(error) }
@@ -55,7 +56,7 @@ extension PartitionLog {
   }
 
   func rollJitterMs() -> Int64 {
-    let most = min(settings.config.segmentJitterMs, settings.config.segmentMs)
+    let most = min(settings.config.segmentJitterMs, settings.config.rollMs)
     return most <= 0 ? 0 : Int64.random(in: 0...most)
   }
 

@@ -29,6 +29,7 @@ extension PartitionLog {
       }
       recoveryPoint = min(recoveryPoint, logEndOffset)
       unsynced.insert(.directory)
+      cleanedOffset = min(cleanedOffset, logEndOffset)
       logStartOffset = min(logStartOffset, logEndOffset)
       isLoaded = false
     } catch {

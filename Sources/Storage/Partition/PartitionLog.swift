@@ -43,14 +43,16 @@ public final class PartitionLog {
   var flushing: PartitionFlush?
   /// When `flush.ms` is over for the oldest record that is not on disk; 0: there is none.
   var flushDueMs: Int64 = 0
+  /// Everything below has been compacted; -1: nothing was, ever.
+  public internal(set) var cleanedOffset: Int64 = -1
+  /// Base offset of the segment whose files still have the suffix .swap; -1 without one.
+  var swapBaseOffset: Int64 = -1
   /// Stamped into batches. Raise it with `lead`.
   public private(set) var leaderEpoch: Int32 = 0
   /// The log was not closed cleanly: a `LogRecovery` comes before anything else.
   public internal(set) var needsRecovery = false
   /// Closed segments that lack an index file: a recovery makes it anew.
   public internal(set) var unindexed: [Int64] = []
-  /// Everything below has been compacted; -1: nothing was, ever.
-  public internal(set) var cleanedOffset: Int64 = -1
   /// Whether producers and leader epochs are in memory.
   var isLoaded = false
   /// For whoever owns the logs: where it keeps this one.
@@ -114,7 +116,9 @@ public final class PartitionLog {
   public var path: String { "\(directory.path)/\(partition)" }
 
   func path(_ kind: LogFileKind, _ offset: Int64) -> String {
-    "\(path)/\(LogFileName.name(kind, offset))"
+    let name = "\(path)/\(LogFileName.name(kind, offset))"
+    // Until the files of segments that were replaced are durably out of the way.
+    return offset == swapBaseOffset && kind != .snapshot ? name + LogFileName.swapSuffix : name
   }
 
   /// Stamps `epoch` into batches from now on; an older epoch than before is ignored.

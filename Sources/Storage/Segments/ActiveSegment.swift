@@ -45,7 +45,7 @@ final class ActiveSegment {
     if segmentSize == 0 { return lastOffset - baseOffset > Int64(Int32.max) }
     if segmentSize > Int64(config.segmentBytes) - Int64(batchSize) { return true }
     let waited = firstTimestamp >= 0 ? maxTimestamp &- firstTimestamp : nowMs &- openedMs
-    return waited > config.segmentMs &- rollJitterMs
+    return waited > config.rollMs &- rollJitterMs
       || offsetIndex.count >= Int(config.segmentIndexBytes) / OffsetIndexEntry.size
       || timeIndex.count >= Int(config.segmentIndexBytes) / TimeIndexEntry.size - 1
       || lastOffset - baseOffset > Int64(Int32.max)

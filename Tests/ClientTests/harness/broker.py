@@ -17,7 +17,8 @@ import time
 from harness import paths, wire
 from harness.client import eventually
 
-ALWAYS = ("sluice-frontend", "sluice-logwriter", "sluice-fetcher", "sluice-coordinator")
+ALWAYS = ("sluice-frontend", "sluice-logwriter", "sluice-fetcher", "sluice-coordinator",
+          "sluice-cleaner")
 # The last one is started when it is needed.
 PROCESSES = (*ALWAYS, "sluice-codec")
 
