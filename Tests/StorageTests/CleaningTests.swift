@@ -400,6 +400,16 @@ struct CleaningTests {
     #expect(try fixture.log.cleanable(nowMs: 0)?.endOffset == 14)
   }
 
+  /// Nobody looks at a log that is being recovered; it is news afterwards.
+  @Test func whatWasRecoveredIsNews() throws {
+    let fixture = try Fixture { $0.compacts = true }
+    try fixture.appendSegments(2)
+    try fixture.crash()
+    let news = fixture.directory.environment.takeCleanable()
+    #expect(news.contains { $0 === fixture.log })
+    #expect(try fixture.log.cleanable(nowMs: 0)?.endOffset == 6)
+  }
+
   @Test func theCheckpointIsKafkas() throws {
     let fixture = try Fixture { $0.compacts = true }
     try fixture.appendSegments(3)

@@ -50,11 +50,13 @@ public final class LogRecovery {
       let budget = bytesDone.addingReportingOverflow(bytesMax)
       let limit = budget.overflow ? .max : budget.partialValue
       while bytesDone < limit {
-        if case .done = phase { return report }
+        if case .done = phase { break }
         try step(bytesMax: limit - bytesDone)
       }
-      if case .done = phase { return report }
-      return nil
+      guard case .done = phase else { return nil }
+      // Nobody compacts it before.
+      log.environment.noteCleanable(log)
+      return report
     } catch {
       phase = .done
       log.fail(error)
