@@ -14,7 +14,7 @@ enum ClosingRule: String, CaseIterable {
   case refusedRecords = "batches of records that are refused"
   case failedWithoutAcks = "failed produce requests with acks=0"
   case noProgress = "connections without progress"
-  case memory = "stalled frames while memory is short"
+  case memory = "unfinished frames while memory is short"
   case noSibling = "requests that waited too long for another process"
   case refusedBySibling = "requests that another process refused"
   case system = "errors of the system"

@@ -25,7 +25,9 @@ extension Frontend {
   }
 
   private func receive(_ connection: Connection) {
-    guard let space = connection.buffer.space(&pool) else {
+    // What is left belongs to frames that have begun.
+    let isShort = connection.buffer.isEmpty && pool.freeBytes < pool.size / 8
+    guard !isShort, let space = connection.buffer.space(&pool) else {
       starve(connection)
       return
     }
@@ -166,46 +168,5 @@ extension Frontend {
     guard interest != connection.interest, let watch = connection.watch else { return }
     connection.interest = interest
     do { try loop.change(watch, interest) } catch { close(connection, .system, "\(error)") }
-  }
-
-  private func starve(_ connection: Connection) {
-    if connection.isStarved { return }
-    connection.isStarved = true
-    counters.starved += 1
-    starved.append(connection.number)
-    // What is open for everybody may be what stands in the way of a long run.
-    pool.closeOpen()
-    schedule(.starvedCheck, afterMs: Self.starvedCheckMs, .starvedCheck)
-    adjustInterest(connection)
-  }
-
-  /// Lets those who wait for memory try again, the longest waiting first, while there is some.
-  func feedStarved() {
-    if starved.isEmpty || pool.freeBytes < pool.size / 8 { return }
-    for _ in 0..<min(starved.count, 64) {
-      guard let number = starved.popFirst() else { return }
-      guard let connection = connections[number] else { continue }
-      connection.isStarved = false
-      settle(connection)
-      if !connection.inherited.isEmpty { mark(connection) }
-    }
-  }
-
-  /// How often a lack of memory is looked at, and how long half a frame may stall then, ms.
-  private static var starvedCheckMs: Int64 { 1000 }
-  private static var stalledMsMax: Int64 { 10_000 }
-
-  /// While memory is short, those who hold some for a frame that does not come have to go.
-  func closeStalled() {
-    timers.remove(.starvedCheck)
-    if starved.isEmpty { return }
-    let limitNs = UInt64(Self.stalledMsMax) * 1_000_000
-    for connection in connections.all
-    where !connection.buffer.isEmpty && !connection.isWaiting && !connection.isStarved {
-      if loop.nowNs - min(connection.lastActivityNs, loop.nowNs) > limitNs {
-        close(connection, .memory, "its frame stalls while memory is short")
-      }
-    }
-    schedule(.starvedCheck, afterMs: Self.starvedCheckMs, .starvedCheck)
   }
 }

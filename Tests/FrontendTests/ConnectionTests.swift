@@ -162,6 +162,31 @@ private func apiVersions(_ correlationId: Int32, version: Int16 = 3) throws -> [
     try harness.until("it is answered") { other.next() != nil }
   }
 
+  /// Everybody holds part of a frame and needs more memory than there is: some are served.
+  @Test func framesThatStandInEachOthersWayDoNotStandForEver() throws {
+    var limits = Harness.limits()
+    limits.slabBytes = 4 << 20
+    let harness = try Harness(limits: limits)
+    let body = try apiVersions(1).dropFirst(4)
+    let size = 1_900_000
+    let frame =
+      [0, UInt8(size >> 16), UInt8(size >> 8 & 255), UInt8(size & 255)] + Array(body)
+      + [UInt8](repeating: 0, count: size - body.count)
+    for _ in 0..<6 { try harness.client().send(Array(frame.prefix(600_000))) }
+    try harness.until("they stand in each other's way") {
+      harness.frontend.starved.count >= 5 || harness.frontend.counters.starved > 8
+    }
+    let other = try harness.client()
+    try other.send(try apiVersions(1))
+    try harness.until("nobody gets on, and the last ones go") {
+      harness.frontend.connections.all.count < 7
+    }
+    for client in harness.clients.dropLast() {
+      _ = try? client.send(Array(frame.dropFirst(600_000)))
+    }
+    try harness.until("the others are answered") { other.next() != nil }
+  }
+
   @Test func whatIsMerelyAnnouncedTakesNoMemory() throws {
     var limits = Harness.limits()
     limits.slabBytes = 4 << 20

@@ -101,14 +101,18 @@ struct ReceiveBuffer {
   }
 
   /// After all frames that can be served now: gives the chunk back, or finds the rest its place.
-  /// - Parameter isWaiting: the first frame is whole and waits for its turn.
+  /// - Parameters:
+  ///   - isWaiting: the first frame is whole and waits for its turn.
+  ///   - grantsAll: the first frame gets all the memory that it announces.
   /// - Returns: how many bytes were copied; nil when there is no memory for the rest of a frame.
-  mutating func settle(isWaiting: Bool, _ pool: inout ChunkPool) -> Int? {
+  mutating func settle(isWaiting: Bool, grantsAll: Bool = false, _ pool: inout ChunkPool) -> Int? {
     if count == 0 {
       discard(&pool)
       return 0
     }
-    let wanted = isWaiting || count < Self.prefixSize ? count : max(count, granted(pool))
+    let wanted =
+      isWaiting || count < Self.prefixSize
+      ? count : max(count, grantsAll ? frameSize(pool) : granted(pool))
     let fits = start + wanted <= pool.end(chunk)
     if fits, staysInPlace(wanted, pool) { return 0 }
     guard let own = pool.takeNew(wanted) else { return fits ? 0 : nil }

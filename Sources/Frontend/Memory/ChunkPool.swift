@@ -34,6 +34,8 @@ struct ChunkPool: ~Copyable {
   private var granules: [Granule]
   /// Free granules behind the warm ones that may have resident pages.
   private var excess = 0
+  /// Frames that are kept in all chunks.
+  private(set) var keptFrames = 0
 
   private struct Chunk {
     var block: Block
@@ -122,10 +124,14 @@ struct ChunkPool: ~Copyable {
   }
 
   /// A frame in the chunk is kept until `releaseFrame`.
-  mutating func retainFrame(_ index: ChunkIndex) { chunks[Int(index)].frames += 1 }
+  mutating func retainFrame(_ index: ChunkIndex) {
+    chunks[Int(index)].frames += 1
+    keptFrames += 1
+  }
 
   mutating func releaseFrame(_ index: ChunkIndex) {
     chunks[Int(index)].frames -= 1
+    keptFrames -= 1
     if chunks[Int(index)].frames == 0 { becameIdle(index) }
   }
 
