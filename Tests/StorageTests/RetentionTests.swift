@@ -210,6 +210,30 @@ struct RetentionTests {
     #expect(try File.contents(path) == Array("0\n1\n6 3\n".utf8))
   }
 
+  /// What an older file says stands nowhere else that a recovery looks: power loss leaves one of two.
+  @Test func trimmedEpochsAreOnDiskBeforeTheyTakeTheirPlace() throws {
+    final class Device: LogDevice {
+      var synced: [String] = []
+      override func sync(descriptor: Int32, dataOnly: Bool) throws(Errno) {
+        let link = "/proc/self/fd/\(descriptor)"
+        synced.append((try? FileManager.default.destinationOfSymbolicLink(atPath: link)) ?? link)
+        try super.sync(descriptor: descriptor, dataOnly: dataOnly)
+      }
+    }
+    let device = Device()
+    let fixture = try Fixture(device: device)
+    try fixture.appendSegments([1_000])
+    fixture.log.lead(5)
+    try fixture.appendSegments([1_000])
+    let path = fixture.path(LogFileName.leaderEpochCheckpoint)
+    #expect(fixture.log.deleteRecords(before: 1) == .none)
+    try fixture.directory.writeLogStarts(durable: true)
+    device.synced = []
+    _ = try fixture.log.removeBreachedSegments(nowMs: 0)
+    #expect(try File.contents(path) == Array("0\n1\n5 1\n".utf8))
+    #expect(device.synced.contains("\(path).tmp"))
+  }
+
   @Test func deletingRecords() throws {
     let fixture = try Fixture()
     try fixture.appendSegments([1, 2, 3])

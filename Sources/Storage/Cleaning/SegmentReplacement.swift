@@ -4,13 +4,19 @@
 //
 //   step      on the disk                                     made durable, beside the loop
 //   checked   a file without a name                           the file
-//   named     X.index.cleaned …, X.log.cleaned                the files, their names
+//   named     X.index.cleaned …, X.log.cleaned                the files, their names, Y.snapshot
 //   swapped   renamed to *.swap: from here on it is valid     the names
 //   retired   old files renamed to *.deleted                  the names
 //   done      *.swap renamed to their own names               –
 //
-// X is the base offset of the first segment that goes; its producer snapshot stays. From `retired`
-// on readers get the new segment. The old files are unlinked after `done` and
+// X is the base offset of the first segment that goes; its producer snapshot stays. Y is that of the
+// segment behind the last one. Its snapshot has the producers as of there, all remembered batches of
+// each; the new segment has what is left of them, so from it and X's snapshot they could not be told
+// any more. A roll at an offset that was on disk already does not wait for its snapshot, hence the
+// sync here. Kafka makes none: after a crash it may know a producer's last batch only, which cleaning
+// leaves alone, as it does here.
+//
+// From `retired` on readers get the new segment. The old files are unlinked after `done` and
 // `file.delete.delay.ms`: never while the disk may still know them by their own names. Readers that
 // have them open keep what they have.
 //
@@ -58,6 +64,8 @@ public final class SegmentReplacement {
   private let size: Int64
   private let aborted: [AbortedTransaction]
   private let old: [LogSegment]
+  /// Base offset of the segment behind the last one that goes.
+  private let endOffset: Int64
   private let checkedFile: CleanedFile
   private var opened: [FileBox] = []
   /// The old files, on their way out.
@@ -87,6 +95,7 @@ public final class SegmentReplacement {
     lastBaseOffset = offsets.upperBound
     aborted = abortedTransactions
     old = Array(log.segments[first...last])
+    endOffset = log.segments[last + 1].baseOffset
     let newest: Int64
     do throws(StorageError) {
       let path = log.path(.log, offsets.upperBound)
@@ -95,7 +104,7 @@ public final class SegmentReplacement {
     self.file = file
     checkedFile = CleanedFile(
       descriptor: self.file.rawValue, size: size, baseOffset: offsets.lowerBound,
-      endOffset: log.segments[last + 1].baseOffset,
+      endOffset: endOffset,
       indexIntervalBytes: log.settings.config.indexIntervalBytes, modifiedMs: newest)
   }
 
@@ -205,10 +214,19 @@ public final class SegmentReplacement {
     if !aborted.isEmpty { try write(.txnindex, TransactionIndex.encode(aborted)) }
     let logPath = path(.log, .cleaned)
     try about("link", logPath) { () throws(Errno) in try device.link(file, to: logPath) }
+    try openSnapshot()
     let directory = try about("open", log.path) { () throws(Errno) in
       FileBox(try device.open(log.path, [.readOnly, .directory]))
     }
     opened.append(directory)
+  }
+
+  /// Has the producers as of `endOffset` synced, if there are any.
+  private func openSnapshot() throws(StorageError) {
+    let path = log.path(.snapshot, endOffset)
+    do throws(Errno) { opened.append(FileBox(try log.device.open(path, .readOnly))) } catch {
+      if !error.isNotFound { throw StorageError("open", path, .system(error)) }
+    }
   }
 
   private func write(_ kind: LogFileKind, _ bytes: [UInt8]) throws(StorageError) {

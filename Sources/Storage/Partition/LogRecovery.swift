@@ -126,7 +126,9 @@ public final class LogRecovery {
     first = log.segments.lastIndex { $0.baseOffset < point } ?? 0
     let base = log.segments[first].baseOffset
     knownEpochs = try log.loadForRecovery(upTo: max(point, base))
-    try log.removeSnapshots(above: point)
+    // The one of the first segment is all that tells of producers from before the log start: nothing
+    // that it was made from can be cut off, and the next recovery may need it again.
+    try log.removeSnapshots(above: max(point, log.segments[0].baseOffset))
     // Without a snapshot there were no producers at the beginning of the segment: those of some would
     // have been synced before the recovery point moved into it.
     replayFrom = log.snapshotOffset >= 0 ? log.snapshotOffset : base

@@ -243,15 +243,16 @@ extension PartitionLog {
   /// Notes in the checkpoint that the current leader's epoch begins at the end of the log.
   private func beginEpoch() throws(StorageError) {
     epochs.append(LeaderEpochEntry(epoch: leaderEpoch, startOffset: logEndOffset))
-    try writeEpochs()
+    try writeEpochs(isFirst: epochs.count == 1)
   }
 
   /// An older file is replaced so that power loss leaves one of the two: what it says of epochs below
   /// the recovery point stands nowhere else that recovery looks.
-  func writeEpochs() throws(StorageError) {
+  /// - Parameter isFirst: there is no older file that says anything; the next flush makes this one
+  ///   durable.
+  func writeEpochs(isFirst: Bool) throws(StorageError) {
     try LeaderEpochCheckpoint.write(
-      epochs, to: "\(path)/\(LogFileName.leaderEpochCheckpoint)", device,
-      durable: epochs.count > 1)
+      epochs, to: "\(path)/\(LogFileName.leaderEpochCheckpoint)", device, durable: !isFirst)
     unsynced.formUnion([.epochs, .directory])
   }
 }

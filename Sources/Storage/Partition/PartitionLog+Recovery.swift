@@ -65,7 +65,7 @@ extension PartitionLog {
   func finishRecovery(_ known: [LeaderEpochEntry]) throws(StorageError) {
     try takeSnapshot(at: logEndOffset)
     epochs.removeAll { $0.startOffset >= logEndOffset }
-    if epochs != known { try writeEpochs() }
+    if epochs != known { try writeEpochs(isFirst: known.isEmpty) }
   }
 
   func removeFiles(of segment: LogSegment) throws(StorageError) {

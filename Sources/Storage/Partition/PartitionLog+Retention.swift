@@ -104,7 +104,7 @@ extension PartitionLog {
     producers = ProducerState()
     snapshotOffset = -1
     epochs = []
-    try writeEpochs()
+    try writeEpochs(isFirst: false)
   }
 
   /// Segments that lie wholly below the log start offset; never the active one.
@@ -215,6 +215,6 @@ extension PartitionLog {
     else { return }
     epochs.removeFirst(last)
     epochs[0].startOffset = logStartOffset
-    try writeEpochs()
+    try writeEpochs(isFirst: false)
   }
 }
