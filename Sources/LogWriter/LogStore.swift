@@ -89,10 +89,8 @@ final class LogStore {
   var clusterId: String { directories.lazy.compactMap(\.meta.clusterId).first ?? "" }
 
   private func takeIn(_ directory: LogDirectory) {
-    for error in directory.damaged {
-      log.event(
-        .partitionChangeFailed,
-        "a checkpoint is damaged, and all logs of its directory are read: \(error)")
+    for (error, consequence) in directory.damaged {
+      log.event(.partitionChangeFailed, "a checkpoint is damaged, and \(consequence): \(error)")
     }
     for (partition, error) in directory.refused {
       tell(.partitionOffline, partition, "a partition cannot be used: \(error)")

@@ -228,6 +228,42 @@ struct RecoveryTests {
     #expect(try fixture.producer(1)?.batchCount == 5)
   }
 
+  /// Each is told with what follows from it, and only the one for recovery makes logs be read.
+  @Test(arguments: [
+    ("log-start-offset-checkpoint", "start with their first segments"),
+    ("cleaner-offset-checkpoint", "are cleaned again"),
+  ])
+  func otherDamagedCheckpointsAreNoReasonToRecover(_ name: String, _ consequence: String) throws {
+    let fixture = try filled()
+    #expect(try fixture.directory.close().isEmpty)
+    let checkpoint = "\(fixture.temporary.path)/\(name)"
+    try fixture.crash { try Data("0\n1\nt".utf8).write(to: URL(fileURLWithPath: checkpoint)) }
+    #expect(fixture.directory.damaged.map(\.error.path) == [checkpoint])
+    #expect(fixture.directory.damaged.first?.consequence.contains(consequence) == true)
+    #expect(fixture.report == nil)
+    #expect(fixture.log.logEndOffset == 100)
+  }
+
+  /// Snapshots above the recovery point go, but not the one of the first segment: what it was made
+  /// from is deleted, and the process may die again before anything is on disk.
+  @Test func producersOutliveDeletionBeyondTheRecoveryPoint() throws {
+    let fixture = try Fixture()
+    for sequence in 0..<3 {
+      try fixture.append(Batch(producerId: 1, epoch: 0, sequence: Int32(sequence)))
+    }
+    _ = try fixture.log.openedSegment(nowMs: fixture.nowMs)
+    try fixture.log.roll(nowMs: fixture.nowMs)
+    try fixture.append(Batch())
+    #expect(fixture.log.deleteRecords(before: 3) == .none)
+    try fixture.directory.writeLogStarts(durable: true)
+    #expect(try fixture.log.removeBreachedSegments(nowMs: fixture.nowMs) == 0..<3)
+    for _ in 0..<3 {
+      try fixture.crash()
+      #expect(fixture.report?.logEndOffset == 4)
+      #expect(try fixture.producer(1)?.batches.map(\.lastSequence) == [0, 1, 2])
+    }
+  }
+
   @Test func aDamagedCheckpointCountsAsMissing() throws {
     let fixture = try filled()
     #expect(try fixture.directory.close().isEmpty)

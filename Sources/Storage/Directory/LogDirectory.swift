@@ -25,8 +25,8 @@ public final class LogDirectory {
   public private(set) var logs: [TopicPartition: PartitionLog] = [:]
   /// Partitions that could not be taken in, and why.
   public private(set) var refused: [(partition: TopicPartition, error: StorageError)] = []
-  /// Checkpoints that could not be understood and count as missing: every log is read as a whole.
-  public private(set) var damaged: [StorageError] = []
+  /// Checkpoints that could not be understood and count as missing, and what follows from that.
+  public private(set) var damaged: [(error: StorageError, consequence: String)] = []
   /// Directories of deleted partitions that are still to be removed.
   var deleted: [DoomedDirectory] = []
   /// Files of segments that are still to be removed.
@@ -195,15 +195,17 @@ public final class LogDirectory {
     // What cannot be written to is left as it is.
     if let failure { throw failure }
     var failures: [(TopicPartition, StorageError)] = []
-    for (partition, log) in logs {
+    let all = logs.values.sorted { $0.partition < $1.partition }
+    for log in all {
+      let partition = log.partition
       do throws(StorageError) { try log.close() } catch { failures.append((partition, error)) }
       if let error = log.failure { failures.append((partition, error)) }
     }
     environment.syncs.drain()
     let device = environment.device
-    try sync(logs.values.filter { !$0.isOffline && !$0.needsRecovery })
+    try sync(all.filter { !$0.isOffline && !$0.needsRecovery })
     var isComplete = failures.isEmpty && refused.isEmpty
-    for log in logs.values {
+    for log in all {
       if log.needsRecovery { isComplete = false }
       if log.isOffline || log.needsRecovery { continue }
       log.recoveryPoint = log.logEndOffset
@@ -246,11 +248,11 @@ public final class LogDirectory {
 
   private static func readable(
     _ checkpoint: OffsetCheckpoint, _ path: String, _ device: LogDevice,
-    _ damaged: inout [StorageError]
+    _ damaged: inout [(error: StorageError, consequence: String)]
   ) throws(StorageError) -> [TopicPartition: Int64] {
     do throws(StorageError) { return try checkpoint.read(in: path, device) } catch {
       guard case .format = error.cause else { throw error }
-      damaged.append(error)
+      damaged.append((error, checkpoint.consequenceOfLoss))
       return [:]
     }
   }

@@ -14,6 +14,12 @@
 // behind the log; the first two are never ahead of what was fsynced, the third one is made durable
 // before segments are removed or a client is told that records are deleted. A missing one means 0 for
 // every partition.
+//
+// The last one is not synced when a log was cleaned, which the loop would have to wait for: a power loss
+// may leave it old, torn or empty. Logs are then cleaned again from an earlier offset, which changes
+// nothing in them. Recovery does not lean on it either: nothing is cleaned behind the recovery point that
+// the disk knows, and the last batch before the first segment that is left alone always stays. It is
+// synced when a partition goes away, because a later one must not inherit the offset.
 
 import Model
 
@@ -22,6 +28,16 @@ enum OffsetCheckpoint: String, CaseIterable {
   case replication = "replication-offset-checkpoint"
   case logStart = "log-start-offset-checkpoint"
   case cleaner = "cleaner-offset-checkpoint"
+
+  /// What follows when it cannot be read, as a clause.
+  var consequenceOfLoss: String {
+    switch self {
+    case .recoveryPoint: "all logs of its directory are read"
+    case .replication: "high watermarks are the ends of the logs"
+    case .logStart: "logs of its directory start with their first segments"
+    case .cleaner: "compacted logs of its directory are cleaned again from their starts"
+    }
+  }
 
   /// Reads the checkpoint in `directory`; empty when there is none.
   func read(in directory: String, _ device: LogDevice) throws(StorageError)
