@@ -1,6 +1,6 @@
 // Thousands of power failures: whatever of the unsynced changes a disk keeps, what was promised is
-// there afterwards. `STORAGE_TEST_SEED` with SWIFT_DETERMINISTIC_HASHING=1 repeats a run,
-// `STORAGE_TEST_CRASHES` makes it longer.
+// there afterwards. A finding names the seed of its world; with it as `STORAGE_TEST_SEED` that world is
+// run again, step by step the same, and no other. `STORAGE_TEST_CRASHES` makes a run longer.
 
 import Foundation
 import Testing
@@ -12,6 +12,8 @@ struct CrashTests {
     ProcessInfo.processInfo.environment["STORAGE_TEST_CRASHES"].flatMap { Int($0) } ?? 2_400
   private static let stepsInARun = 60
   private static let crashesInAStep = 2
+  /// Worlds with findings that are told before a run ends.
+  private static let unsoundMax = 5
 
   /// Runs one world, and says what was wrong.
   private func run(_ seed: Seed, _ lies: @escaping (String) -> Bool = { _ in false }) -> [String] {
@@ -27,17 +29,24 @@ struct CrashTests {
     return findings
   }
 
-  @Test(arguments: 0..<4) func whatWasPromisedIsThere(_ part: Int) throws {
+  @Test(arguments: 0..<4) func whatWasPromisedIsThere(_ part: Int) {
+    if let given = Seed.given {
+      if part == 0 { _ = isSound(Seed(given)) }
+      return
+    }
     var seeds = Seed()
     let runs = max(1, Self.crashes / Self.stepsInARun / Self.crashesInAStep / 4)
-    for _ in 0..<runs {
-      let seed = Seed(seeds.next() &+ UInt64(part))
-      let findings = run(seed)
-      if !findings.isEmpty {
-        Issue.record("SWIFT_DETERMINISTIC_HASHING=1 \(seed): \(findings.joined(separator: "\n"))")
-        return
-      }
+    var unsound = 0
+    for _ in 0..<runs where unsound < Self.unsoundMax {
+      if !isSound(Seed(seeds.next())) { unsound += 1 }
     }
+  }
+
+  private func isSound(_ seed: Seed) -> Bool {
+    let findings = run(seed)
+    if findings.isEmpty { return true }
+    Issue.record("\(seed): \(findings.joined(separator: "\n"))")
+    return false
   }
 
   /// A sync that is left out, and that nothing else makes up for.

@@ -116,7 +116,9 @@ struct DiskModel {
 
   private func write(_ inode: Int, to path: String, _ loss: Loss, _ seed: inout Seed) throws {
     guard let directory = directories[inode] else { return }
-    for (name, inode) in names(of: directory, loss, &seed).sorted(by: { $0.key < $1.key }) {
+    // Not in the order of names: those of deleted partitions are random, and a seed is to repeat a run.
+    let names = names(of: directory, loss, &seed)
+    for (name, inode) in names.sorted(by: { ($0.value, $0.key) < ($1.value, $1.key) }) {
       let place = "\(path)/\(name)"
       if directories[inode] != nil {
         try Linux.File.makeDirectory(place)
@@ -138,7 +140,8 @@ struct DiskModel {
       for (name, inode) in directory.pending.prefix(count) { names[name] = inode }
     case .anything:
       var last: [String: Int] = [:]
-      for name in Set(directory.pending.map(\.name)).sorted() {
+      var seen: Set<String> = []
+      for (name, _) in directory.pending where seen.insert(name).inserted {
         let history = directory.pending.indices.filter { directory.pending[$0].name == name }
         let count = seed.int(0...history.count)
         if count > 0 { last[name] = history[count - 1] }

@@ -14,9 +14,13 @@ struct Seed: RandomNumberGenerator, CustomStringConvertible {
   let value: UInt64
   private var state: UInt64
 
+  /// The seed of the environment.
+  static var given: UInt64? {
+    ProcessInfo.processInfo.environment["STORAGE_TEST_SEED"].flatMap { UInt64($0) }
+  }
+
   init(_ fixed: UInt64? = nil) {
-    let given = ProcessInfo.processInfo.environment["STORAGE_TEST_SEED"].flatMap { UInt64($0) }
-    value = fixed ?? given ?? UInt64.random(in: 0...UInt64.max)
+    value = fixed ?? Self.given ?? UInt64.random(in: 0...UInt64.max)
     state = value
   }
 

@@ -36,13 +36,16 @@ final class CheckpointWriter: SyncOwner {
     phase = .contents
     openSyncs = 1
     points.removeAll(keepingCapacity: true)
-    for log in directory.logs.values { points.append((log, point(of: log))) }
+    // In order, which is the order of the file.
+    for log in directory.logs.values.sorted(by: { $0.partition < $1.partition }) {
+      points.append((log, point(of: log)))
+    }
     do throws(StorageError) {
       for kind in kinds {
         let temporary = "\(directory.path)/\(kind.rawValue).tmp"
         let entries =
           kind == .recoveryPoint
-          ? points.map { ($0.log.partition, $0.offset) }.sorted { $0.0 < $1.0 }
+          ? points.map { ($0.log.partition, $0.offset) }
           : directory.offsets(of: kind)
         let bytes = OffsetCheckpoint.encode(entries)
         let file = try about("write", temporary) { () throws(Errno) in
