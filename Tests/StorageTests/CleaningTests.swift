@@ -1,4 +1,5 @@
-// What can be cleaned, and that putting a cleaned segment in place survives a crash at any moment.
+// Putting a cleaned segment in place of others survives a crash at any moment, and what the cleaner of
+// Kafka has left is finished. The formats of what it writes are Kafka's.
 
 import Foundation
 import Glibc
@@ -8,95 +9,6 @@ import Records
 import Testing
 
 @testable import Storage
-
-/// Lets so many changes to names and files through, then none: the process is as good as dead.
-final class DyingDevice: LogDevice {
-  var changesLeft = Int.max
-
-  private func count() throws(Errno) {
-    if changesLeft == 0 { throw Errno(EIO, "dead") }
-    changesLeft -= 1
-  }
-
-  override func link(_ fd: borrowing OwnedFD, to path: String) throws(Errno) {
-    try count()
-    try super.link(fd, to: path)
-  }
-
-  override func write(_ fd: borrowing OwnedFD, _ bytes: UnsafeRawBufferPointer, at offset: Int64)
-    throws(Errno)
-  {
-    try count()
-    try super.write(fd, bytes, at: offset)
-  }
-
-  override func rename(_ from: String, to: String) throws(Errno) {
-    try count()
-    try super.rename(from, to: to)
-  }
-
-  override func remove(_ path: String) throws(Errno) {
-    try count()
-    try super.remove(path)
-  }
-}
-
-extension Fixture {
-  /// Segments of three batches of two records, the last one active.
-  func appendSegments(_ count: Int) throws {
-    for segment in 0..<count {
-      if segment > 0 {
-        _ = try log.openedSegment(nowMs: nowMs)
-        try log.roll(nowMs: nowMs)
-      }
-      for _ in 0..<3 { try append(Batch(records: 2, timestamp: 1_000 + log.logEndOffset)) }
-    }
-    try makeDurable()
-  }
-
-  /// Nothing is cleaned before the disk knows that recovery need not read it.
-  func makeDurable() throws {
-    try log.flush()
-    try directory.writeCheckpoints(durable: true)
-  }
-
-  /// What a cleaner would write for the segments `offsets`: every third batch goes.
-  func cleanedBytes(_ offsets: ClosedRange<Int64>) throws -> [UInt8] {
-    var bytes: [UInt8] = []
-    for segment in log.segments where offsets.contains(segment.baseOffset) {
-      let all = try file(.log, segment.baseOffset)
-      let size = Batch(records: 2).bytes.count
-      bytes += all[..<size]
-      bytes += all[(2 * size)...]
-    }
-    return bytes
-  }
-
-  func replacement(
-    _ offsets: ClosedRange<Int64>, _ bytes: [UInt8], aborted: [AbortedTransaction] = []
-  ) throws -> SegmentReplacement {
-    let file = try log.openUnnamed()
-    try File.writeAll(bytes, to: file)
-    return try SegmentReplacement(
-      of: log, by: file, size: Int64(bytes.count), offsets: offsets, abortedTransactions: aborted)
-  }
-
-  var offsets: [Int64] { get throws { try batches().map(\.header.baseOffset) } }
-}
-
-extension SegmentReplacement {
-  /// Takes steps, with what belongs between them.
-  /// - Returns: false when all is done.
-  func step() throws -> Bool {
-    switch try next() {
-    case nil: return false
-    case .check(let file): file.check()
-    case .sync(let descriptors):
-      for descriptor in descriptors { try File.sync(descriptor: descriptor, dataOnly: false) }
-    }
-    return true
-  }
-}
 
 struct CleaningTests {
   /// Five segments; what is cleaned are those at 6 and 12.
@@ -139,6 +51,24 @@ struct CleaningTests {
   }
 
   /// The indexes that come with a cleaned segment are those that appending its batches would make.
+  /// The new segment does not tell of earlier batches of its producers any more.
+  @Test func producersAreOnDiskBeforeSegmentsGo() throws {
+    let fixture = try Fixture()
+    for sequence in 0..<3 {
+      try fixture.append(Batch(producerId: 1, epoch: 0, sequence: Int32(sequence)))
+    }
+    _ = try fixture.log.openedSegment(nowMs: fixture.nowMs)
+    try fixture.log.roll(nowMs: fixture.nowMs)
+    let steps = try fixture.replacement(0...0, try fixture.cleanedBytes(0...0))
+    guard case .check(let file) = try steps.next() else { throw CrashFinding("no check") }
+    file.check()
+    guard case .sync(let descriptors) = try steps.next() else { throw CrashFinding("no sync") }
+    let synced = try descriptors.map {
+      try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")
+    }
+    #expect(synced.contains(fixture.path(LogFileName.name(.snapshot, 3))))
+  }
+
   @Test func theIndexesAreTheUsualOnes() throws {
     let fixture = try Fixture { $0.indexIntervalBytes = 300 }
     for number in 0..<40 {
@@ -323,92 +253,7 @@ struct CleaningTests {
     #expect(Set(try repair.recover(left)) == Set(left))
   }
 
-  // MARK: What can be cleaned
-
-  @Test func whatIsDirtyAndWhatIsLeftAlone() throws {
-    let fixture = try Fixture { $0.compacts = true }
-    try fixture.appendSegments(4)
-    let size = fixture.log.segments[0].size
-    func cleanable() throws -> CleanableLog {
-      try #require(try fixture.log.cleanable(nowMs: fixture.nowMs))
-    }
-    var all = try cleanable()
-    #expect(all.firstDirtyOffset == 0 && all.endOffset == 18)
-    #expect(all.dirtyBytes == 3 * size && all.cleanBytes == 0 && all.dirtyRatio == 1)
-    #expect(all.isDue(fixture.settings.config) && all.nextChangeMs == .max)
-    fixture.log.cleaned(upTo: 12)
-    all = try cleanable()
-    #expect(all.firstDirtyOffset == 12 && all.dirtyBytes == size && all.cleanBytes == 2 * size)
-    #expect(!all.isDue(fixture.settings.config))
-    fixture.settings.config.minCleanableDirtyRatio = 0.3
-    #expect(all.isDue(fixture.settings.config))
-    fixture.log.cleaned(upTo: 18)
-    #expect(try !cleanable().isDue(fixture.settings.config))
-    fixture.settings.config.compacts = false
-    #expect(try fixture.log.cleanable(nowMs: 0) == nil)
-  }
-
-  @Test func youngRecordsWait() throws {
-    // Newest records of the segments: 1_004, 1_010, 1_016.
-    let fixture = try Fixture {
-      $0.compacts = true
-      $0.minCompactionLagMs = 1_000
-    }
-    try fixture.appendSegments(4)
-    let expected: [(nowMs: Int64, end: Int64, next: Int64)] = [
-      (2_000, 0, 2_004), (2_004, 6, 2_010), (2_012, 12, 2_016), (2_016, 18, .max),
-    ]
-    for (nowMs, end, next) in expected {
-      let cleanable = try #require(try fixture.log.cleanable(nowMs: nowMs))
-      #expect(cleanable.endOffset == end && cleanable.nextChangeMs == next, "at \(nowMs)")
-      #expect(cleanable.isDue(fixture.settings.config) == (end > 0))
-    }
-  }
-
-  @Test func oldRecordsDoNotWaitForTheRatio() throws {
-    let fixture = try Fixture {
-      $0.compacts = true
-      $0.minCleanableDirtyRatio = 1
-      $0.maxCompactionLagMs = 1_000
-    }
-    try fixture.appendSegments(3)
-    fixture.log.cleaned(upTo: 6)
-    // The first record of what is dirty is of 1_006.
-    for (nowMs, isDue) in [(2_000, false), (2_006, false), (2_007, true)] as [(Int64, Bool)] {
-      let cleanable = try #require(try fixture.log.cleanable(nowMs: nowMs))
-      #expect(cleanable.isDue(fixture.settings.config) == isDue, "at \(nowMs)")
-      #expect(isDue || cleanable.nextChangeMs == 2_007)
-    }
-  }
-
-  @Test func whatIsBeyondTheLastStableOffsetIsLeftAlone() throws {
-    let fixture = try Fixture { $0.compacts = true }
-    try fixture.appendSegments(2)
-    try fixture.append(
-      Batch(records: 1, producerId: 4, epoch: 0, sequence: 0, isTransactional: true))
-    for _ in 0..<2 {
-      try fixture.log.roll(nowMs: 0)
-      try fixture.append(Batch())
-    }
-    #expect(try fixture.log.cleanable(nowMs: 0)?.waitsForRecoveryPoint == false)
-    #expect(try fixture.log.cleanable(nowMs: 0)?.endOffset == 6)
-    try fixture.append(
-      Batch(producerId: 4, epoch: 0, isTransactional: true, isControl: true), from: .coordinator)
-    let early = try #require(try fixture.log.cleanable(nowMs: 0))
-    #expect(early.endOffset == 6 && early.waitsForRecoveryPoint)
-    try fixture.makeDurable()
-    #expect(try fixture.log.cleanable(nowMs: 0)?.endOffset == 14)
-  }
-
-  /// Nobody looks at a log that is being recovered; it is news afterwards.
-  @Test func whatWasRecoveredIsNews() throws {
-    let fixture = try Fixture { $0.compacts = true }
-    try fixture.appendSegments(2)
-    try fixture.crash()
-    let news = fixture.directory.environment.takeCleanable()
-    #expect(news.contains { $0 === fixture.log })
-    #expect(try fixture.log.cleanable(nowMs: 0)?.endOffset == 6)
-  }
+  // MARK: Formats
 
   @Test func theCheckpointIsKafkas() throws {
     let fixture = try Fixture { $0.compacts = true }
