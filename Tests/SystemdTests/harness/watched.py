@@ -83,6 +83,8 @@ class WatchedProducer(Watched):
     def stop(self):
         self._stop.set()
         self._thread.join(60)
+        # Or it would go on connecting, to brokers of later tests.
+        self.client = None
 
 
 class WatchedConsumer(Watched):
