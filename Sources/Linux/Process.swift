@@ -108,4 +108,12 @@ public enum CurrentProcess {
 
   /// CPU time used so far, user and system, in microseconds (getrusage(2)).
   public static func cpuMicroseconds() -> UInt64 { clinux_cpu_microseconds() }
+
+  /// Makes this process yield to others (setpriority(2)), unless whoever started it has already said
+  /// how it is to run. A sandbox that forbids it has said so as well.
+  public static func yieldToOthers() {
+    let which = __priority_which_t(PRIO_PROCESS.rawValue)
+    guard getpriority(which, 0) == 0 else { return }
+    _ = setpriority(which, 0, 10)
+  }
 }
