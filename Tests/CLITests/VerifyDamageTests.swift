@@ -78,10 +78,13 @@ import Testing
     let lost = try base(files[1])...(try base(files[2]) - 1)
     let findings = Verified(log.path).report.findings
     #expect(findings.contains { $0.path == files[2] && $0.offsets == lost && $0.remedy == nil })
+    #expect(findings.contains { $0.path.hasSuffix(".snapshot") })
     // Where compaction has been, offsets may be missing.
     try Data("0\n1\nt 0 \(log.count)\n".utf8).write(
       to: URL(fileURLWithPath: "\(log.path)/cleaner-offset-checkpoint"))
-    #expect(!Verified(log.path).report.findings.contains { $0.offsets == lost })
+    // So may a producer's batch that was its last for a snapshot.
+    let cleaned = Verified(log.path).report.findings
+    #expect(!cleaned.contains { $0.offsets == lost || $0.path.hasSuffix(".snapshot") })
   }
 
   // MARK: Transactions

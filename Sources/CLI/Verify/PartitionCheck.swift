@@ -66,6 +66,7 @@ struct PartitionCheck {
     summary.segments = bases.count
     summary.logStartOffset = bases.first ?? 0
     producers.isFromStart = summary.logStartOffset == 0
+    producers.cleanedOffset = cleanedOffset
     var nextOffset = summary.logStartOffset
     for (index, base) in bases.enumerated() {
       let isLast = index == bases.count - 1

@@ -1,5 +1,7 @@
 // The producers of a partition as its batches tell them, to hold snapshots against. A log whose
-// beginning was removed does not tell everything: what it does not know is not compared.
+// beginning was removed does not tell everything: what it does not know is not compared. Nor does a
+// log that was compacted: of a producer only the last batch of all stays, not the one that was its
+// last when a snapshot was taken.
 
 import Records
 
@@ -17,6 +19,8 @@ struct ProducerReplay {
 
   /// The log has not lost its beginning, and with it the beginnings of transactions.
   var isFromStart = true
+  /// Below here compaction may have removed batches.
+  var cleanedOffset: Int64 = -1
   /// First offsets of open transactions by producer.
   private var open: [Int64: Int64] = [:]
 
@@ -69,7 +73,7 @@ struct ProducerReplay {
     if entry.lastOffset >= offset {
       return "producer \(entry.producerId) is at offset \(entry.lastOffset), behind the snapshot"
     }
-    guard let known = producers[entry.producerId] else { return nil }
+    guard let known = producers[entry.producerId], !mayBeCleaned(entry, known) else { return nil }
     // Without batches in this epoch a snapshot may remember none.
     let isSame =
       entry.epoch == known.epoch
@@ -86,6 +90,17 @@ struct ProducerReplay {
     return "producer \(entry.producerId) has epoch \(entry.epoch), sequence \(entry.lastSequence) "
       + "at offset \(entry.lastOffset), but the batches say epoch \(known.epoch), sequence "
       + "\(known.lastSequence) at offset \(known.lastOffset)"
+  }
+}
+
+extension ProducerReplay {
+  /// Whether the batches that a snapshot's entry was made from may have been removed by compaction: it
+  /// says more than is left, and all of that lies below `cleanedOffset`.
+  private func mayBeCleaned(_ entry: SnapshotEntry, _ known: Producer) -> Bool {
+    let end = max(entry.lastOffset, entry.transactionFirstOffset, known.lastOffset)
+    if end >= cleanedOffset { return false }
+    return entry.epoch > known.epoch
+      || (entry.epoch == known.epoch && entry.lastOffset > known.lastOffset)
   }
 }
 
