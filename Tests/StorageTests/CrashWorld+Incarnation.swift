@@ -1,4 +1,4 @@
-// What a partition was given and what it has promised.
+// What a partition was given, what it has promised, and what is being put in the place of its segments.
 
 import Model
 import Records
@@ -37,5 +37,16 @@ extension CrashWorld {
     var promise: Promise { Promise(one: self, end: promisedEnd, start: promisedStart) }
 
     var end: Int64 { batches.last?.header.nextOffset ?? 0 }
+  }
+
+  /// A replacement that is going on.
+  struct Replacement {
+    let owner: Incarnation
+    let steps: SegmentReplacement
+    /// Base offsets of the batches that it leaves out.
+    let removed: Set<Int64>
+    /// Everything below is clean when it is done.
+    let endOffset: Int64
+    var stepsTaken = 0
   }
 }

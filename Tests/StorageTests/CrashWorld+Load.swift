@@ -66,31 +66,37 @@ extension CrashWorld {
     directory?.environment.finishSyncs()
   }
 
-  /// Begins a replacement, or takes the next step of the one that is going on.
-  func clean(_ one: Incarnation) throws {
-    if let (owner, steps) = replacement {
-      guard !owner.isDeleted else {
-        replacement = nil
-        return
-      }
-      do throws(SegmentReplacement.Failure) {
-        switch try steps.next() {
-        case .check(let file): file.check()
-        case .sync(let descriptors):
-          for descriptor in descriptors {
-            do throws(Errno) { try device.sync(descriptor: descriptor, dataOnly: false) } catch {
-              _ = steps.failed(error)
-            }
+  /// Takes the next step of the replacement that is going on.
+  private func replace(_ going: Replacement) throws {
+    replacement?.stepsTaken += 1
+    // The third one makes it valid.
+    if going.stepsTaken == 2 { going.owner.removable.formUnion(going.removed) }
+    do throws(SegmentReplacement.Failure) {
+      switch try going.steps.next() {
+      case .check(let file): file.check()
+      case .sync(let descriptors):
+        for descriptor in descriptors {
+          do throws(Errno) { try device.sync(descriptor: descriptor, dataOnly: false) } catch {
+            _ = going.steps.failed(error)
           }
-        case nil:
-          replacement = nil
-          replacements += 1
         }
-      } catch .outdated {
-        replacement = nil
-      } catch {
-        throw CrashFinding("\(owner.partition): a replacement failed: \(error)")
+      case nil: replacement = nil
       }
+    } catch .outdated {
+      replacement = nil
+    } catch {
+      throw CrashFinding("\(going.owner.partition): a replacement failed: \(error)")
+    }
+    if replacement == nil, going.steps.isRetired, seed.chance(50) {
+      going.steps.log.cleaned(upTo: going.endOffset)
+      try directory?.writeCleanedOffsets(durable: false)
+    }
+  }
+
+  /// Begins a replacement, or goes on with one.
+  func clean(_ one: Incarnation) throws {
+    if let going = replacement {
+      if going.owner.isDeleted { replacement = nil } else { try replace(going) }
       return
     }
     guard let log = log(one), let cleanable = try log.cleanable(nowMs: nowMs),
@@ -102,12 +108,13 @@ extension CrashWorld {
     let last = seed.int(first...min(first + 3, closed.count - 1))
     let file = try log.openUnnamed()
     var size: Int64 = 0
+    var removed: Set<Int64> = []
     for segment in closed[first...last] {
       let path = "\(log.path)/\(LogFileName.name(.log, segment.baseOffset))"
       for batch in try Self.batches(in: path) {
         // The last one of what is cleaned stays always, as a cleaner has it.
         if seed.chance(50), batch.header.nextOffset < cleanable.endOffset {
-          one.removable.insert(batch.header.baseOffset)
+          removed.insert(batch.header.baseOffset)
           continue
         }
         try batch.bytes.withUnsafeBytes { raw in try device.write(file, raw, at: size) }
@@ -117,7 +124,8 @@ extension CrashWorld {
     let steps = try SegmentReplacement(
       of: log, by: file, size: size,
       offsets: closed[first].baseOffset...closed[last].baseOffset, abortedTransactions: [])
-    replacement = (one, steps)
+    replacement = Replacement(
+      owner: one, steps: steps, removed: removed, endOffset: cleanable.endOffset)
   }
 
   func deleteRecords(_ one: Incarnation) throws {

@@ -26,11 +26,9 @@ final class CrashWorld {
   var epoch: Int32 = 0
   var imageCount = 0
   /// What is being put in the place of segments, and whose.
-  var replacement: (of: Incarnation, steps: SegmentReplacement)?
+  var replacement: Replacement?
   /// Batches that are staged. The memory lives until the commit: an array's buffer may not.
   var memories: [UnsafeMutableRawBufferPointer] = []
-  /// Replacements that were finished.
-  var replacements = 0
 
   init(_ seed: Seed) throws {
     self.seed = seed
