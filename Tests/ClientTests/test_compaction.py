@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import os
 import re
+import signal
 import struct
 import subprocess
 
 import pytest
 
 from harness import paths, wire
+from harness.broker import children
 from harness.client import Client, eventually
 from harness.scenarios import Record
 
@@ -151,6 +154,30 @@ def committed(connection, group):
     reader.string()
     _, _, offset = reader.take("iiq")
     return offset
+
+
+def test_what_a_crash_left_is_compacted(own_broker):
+    """Recovery takes back closed segments that nobody has synced; no other one is ever closed."""
+    broker = own_broker({"log.cleaner.enable": "false"})
+    compacted = Compacted(broker)
+    with Client("confluent-newest", broker.bootstrap) as client:
+        for number in range(40):
+            client.produce(compacted.topic, [
+                Record(f"key-{key}".encode(), value(number, key).encode(), partition=0)
+                for key in range(50)])
+    family = [broker.process.pid, *children(broker.process.pid)]
+    for pid in family:
+        os.kill(pid, signal.SIGKILL)
+    broker.process.wait()
+    eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in family), "all are gone")
+    # As if the system had not written anything down.
+    checkpoint = broker.data / "recovery-point-offset-checkpoint"
+    checkpoint.write_text("0\n1\ncompacted 0 0\n")
+    broker.overrides["log.cleaner.enable"] = "true"
+    broker.start()
+    eventually(lambda: len(compacted.records()) < 700, "superseded values are gone")
+    compacted.check({f"key-{key}": value(39, key) for key in range(50)})
+    broker.stop()
 
 
 def test_committed_offsets_are_compacted_and_survive(own_broker):

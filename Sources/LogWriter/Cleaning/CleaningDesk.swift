@@ -103,7 +103,10 @@ final class CleaningDesk {
     do throws(StorageError) {
       guard let cleanable = try log.cleanable(nowMs: nowMs) else { return schedule.forget(slot) }
       let isDue = cleanable.isDue(log.settings.config)
-      if cleanable.waitsForRecoveryPoint { port.recoveryPointWanted() }
+      if cleanable.waitsForRecoveryPoint {
+        log.flushClosedSegments()
+        port.recoveryPointWanted()
+      }
       let againMs = cleanable.nextChangeMs
       schedule.looked(
         slot, dirtyRatio: isDue ? cleanable.dirtyRatio : nil,

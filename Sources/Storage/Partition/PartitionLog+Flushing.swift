@@ -52,6 +52,13 @@ extension PartitionLog {
     flush(below: logEndOffset)
   }
 
+  /// Begins to make the closed segments durable, unless they are. A roll does that by itself, but what
+  /// a crash left and recovery took back was never asked for.
+  public func flushClosedSegments() {
+    if isOffline || needsRecovery || recoveryPoint >= activeSegment.baseOffset { return }
+    flush(below: activeSegment.baseOffset)
+  }
+
   /// Begins to make what is below `offset` durable.
   func flush(below offset: Int64) {
     if flushing == nil { flushing = PartitionFlush(self) }
