@@ -31,7 +31,9 @@ import Testing
     return parcel
   }
 
-  private func state() throws -> OwnedFD { try MemoryFile.sealed(name: "s", contents: [1, 2]) }
+  private func state() throws -> OwnedFD {
+    try MemoryFile.sealed(name: "parcel-test", contents: [1, 2])
+  }
 
   private func finish(_ parcel: Parcel) throws {
     let file = try state()
@@ -70,7 +72,6 @@ import Testing
   }
 
   @Test func whatIsIncompleteIsRefusedAndClosed() throws {
-    let before = try File.names(in: "/proc/self/fd").count
     for what in 0..<5 {
       let store = Store()
       do {
@@ -86,7 +87,18 @@ import Testing
       }
       #expect(throws: MessageError.self) { _ = try store.open() }
     }
-    #expect(try File.names(in: "/proc/self/fd").count == before)
+    #expect(try statesOpen() == 0)
+  }
+
+  /// Descriptors of `state` in this process, where other tests run, too.
+  private func statesOpen() throws -> Int {
+    try File.names(in: "/proc/self/fd").count { name in
+      var target = [CChar](repeating: 0, count: 512)
+      let length = readlink("/proc/self/fd/\(name)", &target, target.count)
+      return length > 0
+        && String(decoding: target[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+          .contains("parcel-test")
+    }
   }
 
   /// Puts a parcel with this end into the store in place of the other.
