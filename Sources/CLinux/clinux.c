@@ -25,6 +25,7 @@ const int clinux_seals_size_and_writes =
 const int clinux_seals_all = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
 const unsigned clinux_memfd_flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 const int clinux_fallocate_punch_hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+const int clinux_fallocate_keep_size = FALLOC_FL_KEEP_SIZE;
 const unsigned long clinux_siocoutq = SIOCOUTQ;
 const int clinux_o_directory = O_DIRECTORY;
 const int clinux_o_tmpfile = O_TMPFILE;

@@ -40,8 +40,8 @@ extension BrokerKeys {
       "log.message.timestamp.after.max.ms", 3_600_000, .atLeast(0), .clusterWide, .used,
       "How far after the broker's time a record's timestamp may be (CreateTime)."),
     .boolean(
-      "log.preallocate", false, .clusterWide, .accepted(.otherDesign),
-      "Whether new segments are allocated in full."),
+      "log.preallocate", false, .clusterWide, .used,
+      "Whether room for a new segment is set aside on the disk in full, where it can be."),
     .long(
       "log.flush.interval.messages", 9_223_372_036_854_775_807, .atLeast(1), .clusterWide,
       .used, "Flush a partition after this many records."),

@@ -46,6 +46,8 @@ extension TopicConfiguration {
   }
   public var segmentMs: Int64 { integer("segment.ms") }
   public var segmentJitterMs: Int64 { integer("segment.jitter.ms") }
+  /// Whether room for a new segment is set aside on the disk.
+  public var preallocate: Bool { value("preallocate") == .boolean(true) }
   public var indexIntervalBytes: Int { Int(integer("index.interval.bytes")) }
   public var segmentIndexBytes: Int { Int(integer("segment.index.bytes")) }
 

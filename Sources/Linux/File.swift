@@ -20,6 +20,8 @@ public struct OpenMode: OptionSet, Sendable {
 public struct FileStatus: Sendable {
   /// Size in bytes.
   public let size: Int64
+  /// Bytes that it takes on the disk.
+  public let allocatedBytes: Int64
   /// Time of the last change, milliseconds since 1970.
   public let modifiedMs: Int64
   public let isDirectory: Bool
@@ -301,6 +303,7 @@ public enum File {
 extension FileStatus {
   init(_ raw: stat) {
     size = Int64(raw.st_size)
+    allocatedBytes = Int64(raw.st_blocks) * 512
     modifiedMs = Int64(raw.st_mtim.tv_sec) * 1000 + Int64(raw.st_mtim.tv_nsec) / 1_000_000
     isDirectory = raw.st_mode & S_IFMT == S_IFDIR
     inode = UInt64(raw.st_ino)

@@ -32,4 +32,24 @@ extension File {
     let number = fd.rawValue
     _ = try retrying("fallocate") { clinux_fallocate(number, 0, 0, Int(count)) }
   }
+
+  /// Gives back what `setAside` left behind the end of a file that nobody writes to. Its time of change
+  /// stays.
+  public static func giveBack(descriptor: Int32) throws(Errno) {
+    var raw = stat()
+    _ = try retrying("fstat") { fstat(descriptor, &raw) }
+    _ = try retrying("ftruncate") { ftruncate(descriptor, raw.st_size) }
+    let times = [raw.st_mtim, raw.st_mtim]
+    _ = try retrying("futimens") { futimens(descriptor, times) }
+  }
+
+  /// Sets room aside for a file's first `count` bytes without changing its size (fallocate(2)
+  /// FALLOC_FL_KEEP_SIZE). What is not written is given back by `truncate`, also to the same size.
+  /// EOPNOTSUPP where the file system cannot.
+  public static func setAside(_ fd: borrowing OwnedFD, count: Int64) throws(Errno) {
+    let number = fd.rawValue
+    _ = try retrying("fallocate") {
+      clinux_fallocate(number, clinux_fallocate_keep_size, 0, Int(count))
+    }
+  }
 }

@@ -52,7 +52,9 @@ extension LogStore {
 
   /// Before records of producers are appended: looks whether there is room, if it is time to.
   func checkSpaceIfDue(nowNs: UInt64, bytesWritten: UInt64) {
-    if spaceWatch.isDue(nowNs: nowNs, bytesWritten: bytesWritten) {
+    if spaceWatch.isDue(
+      nowNs: nowNs, bytesTaken: bytesWritten + environment.bytesSetAside)
+    {
       checkSpace(nowNs: nowNs, bytesWritten: bytesWritten)
     }
   }
@@ -66,7 +68,8 @@ extension LogStore {
         room = min(room, directory.space.availableBytes - spaceLimits.low(directory.space))
       } catch { if !giveUp(directory, error) { log.event(.systemTrouble, "\(error)") } }
     }
-    spaceWatch.checked(nowNs: nowNs, bytesWritten: bytesWritten, room: room)
+    spaceWatch.checked(
+      nowNs: nowNs, bytesTaken: bytesWritten + environment.bytesSetAside, room: room)
   }
 
   /// Some directory is full or has failed.
@@ -94,7 +97,7 @@ extension LogStore {
     throws(StorageError) -> R
   {
     do throws(StorageError) { return try body() } catch {
-      guard error.isOutOfSpace else { throw error }
+      guard error.isDiskFull else { throw error }
       foundFull(directory)
       guard directory.releaseBallast() else { throw error }
       return try body()

@@ -225,7 +225,7 @@ final class LogStore {
   func noteFailure(_ failed: PartitionLog, _ error: StorageError) {
     failures += 1
     if failed.isOffline { return }
-    if error.isOutOfSpace { foundFull(failed.directory) }
+    if error.isDiskFull { foundFull(failed.directory) }
     tell(
       .appendRefused, failed.partition,
       "a partition refuses records, others may too: \(error)")

@@ -10,16 +10,16 @@ struct SpaceWatch {
   private static let intervalNs: UInt64 = 1_000_000_000
   private static let budgetMin: Int64 = 1 << 20
 
-  /// - Parameter bytesWritten: bytes appended since the start.
+  /// - Parameter bytesTaken: bytes appended since the start, and set aside to be.
   @inline(__always)
-  func isDue(nowNs: UInt64, bytesWritten: UInt64) -> Bool {
-    nowNs >= nextNs || bytesWritten &- bytesBefore >= budget
+  func isDue(nowNs: UInt64, bytesTaken: UInt64) -> Bool {
+    nowNs >= nextNs || bytesTaken &- bytesBefore >= budget
   }
 
   /// - Parameter room: bytes that may be appended to the fullest disk until it is low.
-  mutating func checked(nowNs: UInt64, bytesWritten: UInt64, room: Int64) {
+  mutating func checked(nowNs: UInt64, bytesTaken: UInt64, room: Int64) {
     nextNs = nowNs + Self.intervalNs
-    bytesBefore = bytesWritten
+    bytesBefore = bytesTaken
     budget = UInt64(max(Self.budgetMin, room / 2))
   }
 }

@@ -9,6 +9,8 @@ public struct LogConfig: Hashable, Sendable {
   public var segmentMs: Int64 = 7 * 24 * 3600 * 1000
   /// `segment.jitter.ms`: at most this much is randomly taken off `segmentMs`.
   public var segmentJitterMs: Int64 = 0
+  /// `preallocate`: room for a whole segment is set aside on the disk when it begins.
+  public var preallocate = false
   /// `segment.index.bytes`: size limit of an offset index.
   public var segmentIndexBytes: Int32 = 10 << 20
   /// `index.interval.bytes`: an index entry at the latest after this many bytes of log.

@@ -67,6 +67,10 @@ public class LogDevice {
   func allocate(_ fd: borrowing OwnedFD, count: Int64) throws(Errno) {
     try File.allocate(fd, count: count)
   }
+
+  func setAside(_ fd: borrowing OwnedFD, count: Int64) throws(Errno) {
+    try File.setAside(fd, count: count)
+  }
 }
 
 extension LogDevice {
@@ -115,5 +119,6 @@ extension LogDevice {
 extension Errno {
   var isNotFound: Bool { code == ENOENT }
   var isOutOfSpace: Bool { code == ENOSPC || code == EDQUOT }
+  var isUnsupported: Bool { code == EOPNOTSUPP || code == ENOSYS }
   var isTransient: Bool { code == EMFILE || code == ENFILE || code == ENOMEM }
 }

@@ -11,6 +11,8 @@ public struct StorageError: Error, CustomStringConvertible, Sendable {
     case system(Errno)
     /// The disk took only a part; the part was cut off again.
     case shortWrite(written: Int, expected: Int)
+    /// There is no room for a whole segment, which `preallocate` asks for.
+    case noRoomToSetAside(bytes: Int64)
     /// Bytes on disk that this process may not repair: what is wrong with which offsets.
     case corruption(String, offsets: Range<Int64>)
     /// A small file that is not in its format.
@@ -35,6 +37,8 @@ public struct StorageError: Error, CustomStringConvertible, Sendable {
     case .system(let error): "\(operation) \(path): \(Errno(error.code, error.operation))"
     case .shortWrite(let written, let expected):
       "\(operation) \(path): only \(written) of \(expected) bytes could be written"
+    case .noRoomToSetAside(let bytes):
+      "\(operation) \(path): the disk has no \(bytes) bytes to set aside (preallocate=true)"
     case .corruption(let reason, let offsets):
       "\(operation) \(path): \(reason), offsets \(offsets.lowerBound) to \(offsets.upperBound - 1)"
     case .format(let reason): "\(operation) \(path): \(reason)"
@@ -49,9 +53,16 @@ public struct StorageError: Error, CustomStringConvertible, Sendable {
 
   /// Whether nothing is broken, there is only no room (ENOSPC, EDQUOT).
   public var isOutOfSpace: Bool {
+    if case .noRoomToSetAside = cause { return true }
+    return isDiskFull
+  }
+
+  /// Whether there is no room for anybody: a segment to be set aside may be all that does not fit.
+  public var isDiskFull: Bool {
     switch cause {
     case .system(let error): error.isOutOfSpace
     case .shortWrite: true
+    case .noRoomToSetAside: false
     case .corruption, .format: false
     }
   }

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from harness.client import Client, eventually
+from harness.scenarios import Record
 
 PATIENCE_S = 30
 
@@ -218,3 +219,49 @@ def test_the_command_alters(broker, topic):
     assert "max.connections " not in sluice("configs", "describe")
     failed = sluice.attempt("configs", "alter", "--set", "log.dirs=/x")
     assert failed.returncode == 1 and b"dynamically" in failed.stderr
+
+
+def room(log):
+    """Bytes that a file takes on the disk."""
+    return log.stat().st_blocks * 512
+
+
+def test_preallocate(own_broker, topic):
+    """From the next segment on, and for new partitions at once when it is the broker's default."""
+    from confluent_kafka.admin import AdminClient
+    segment = 1 << 20
+    broker = own_broker()
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    create(admin, topic, **{"segment.bytes": str(segment)})
+    directory = broker.data / f"{topic}-0"
+    values = [b"%06d " % number + bytes(60_000) for number in range(40)]
+
+    def logs():
+        return sorted(directory.glob("*.log"))
+
+    with Client("confluent-newest", broker.bootstrap) as client:
+        def produce(numbers):
+            for number in numbers:
+                client.produce(topic, [Record(None, values[number])])
+
+        produce(range(5))
+        result(admin.incremental_alter_configs(
+            [resource("TOPIC", topic, ("SET", "preallocate", "true"))]))
+        assert described(admin, "TOPIC", topic)["preallocate"].value == "true"
+        produce(range(5, 10))
+        assert len(logs()) == 1 and room(logs()[0]) < segment
+        produce(range(10, 25))
+        assert len(logs()) == 2
+        assert logs()[1].stat().st_size < segment <= room(logs()[1])
+        produce(range(25, 40))
+        assert len(logs()) == 3
+        assert room(logs()[1]) < segment <= room(logs()[2])
+        assert [record.value for record in client.consume(topic, 40)] == values
+        result(admin.incremental_alter_configs(
+            [resource("BROKER", "1", ("SET", "log.preallocate", "true"))]))
+        create(admin, f"{topic}-new", **{"segment.bytes": str(segment)})
+        [new] = (broker.data / f"{topic}-new-0").glob("*.log")
+        assert new.stat().st_size == 0 and room(new) >= segment
+    broker.stop()
+    for log in [*logs(), new]:
+        assert room(log) - log.stat().st_size < 1 << 16

@@ -42,6 +42,7 @@ enum Samples {
     config.deleteRetentionMs = 16
     config.flushMessages = 12
     config.flushMs = 13
+    config.preallocate = true
     return config
   }
 

@@ -64,7 +64,7 @@ uint64_t clinux_cpu_microseconds(void);
 uint64_t clinux_raise_descriptor_limit(void);
 
 extern const int clinux_seals_size, clinux_seals_size_and_writes, clinux_seals_all, clinux_f_add_seals, clinux_f_get_seals;
-extern const int clinux_fallocate_punch_hole, clinux_o_directory, clinux_o_tmpfile;
+extern const int clinux_fallocate_punch_hole, clinux_fallocate_keep_size, clinux_o_directory, clinux_o_tmpfile;
 extern const unsigned clinux_memfd_flags;
 extern const unsigned long clinux_siocoutq;
 

@@ -95,5 +95,6 @@ extension LogConfig {
     flushMessages = topic.flushMessages
     flushMs = topic.flushMs
     acksAllDurable = topic.acksAllDurable
+    preallocate = topic.preallocate
   }
 }

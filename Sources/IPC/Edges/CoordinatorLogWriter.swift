@@ -373,6 +373,7 @@ extension LogConfig {
     writer.put(flushMessages)
     writer.put(flushMs)
     writer.put(acksAllDurable)
+    writer.put(preallocate)
   }
 
   init(from reader: inout MessageReader) throws(MessageError) {
@@ -401,5 +402,6 @@ extension LogConfig {
     flushMessages = try reader.integer()
     flushMs = try reader.integer()
     acksAllDurable = try reader.bool()
+    preallocate = try reader.bool()
   }
 }

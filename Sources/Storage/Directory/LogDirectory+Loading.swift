@@ -32,10 +32,11 @@ extension LogDirectory {
       offsets.insert(offset)
       indexes[kind]?.insert(offset)
       guard kind == .log else { continue }
-      let size = try about("stat", "\(directory)/\(name)") { () throws(Errno) in
-        try File.status("\(directory)/\(name)").size
+      let status = try about("stat", "\(directory)/\(name)") { () throws(Errno) in
+        try File.status("\(directory)/\(name)")
       }
-      segments.append(LogSegment(baseOffset: offset, size: size))
+      if !found.isClean { try giveBackRoom("\(directory)/\(name)", status) }
+      segments.append(LogSegment(baseOffset: offset, size: status.size))
     }
     for offset in renamed {
       doomed.append(DoomedSegment(partition: found.partition, baseOffset: offset, dueMs: 0))
@@ -53,7 +54,7 @@ extension LogDirectory {
       in: self)
     if !found.isClean { log.unsynced = .all }
     log.cleanedOffset = found.cleanedOffset
-    if isNew { _ = try log.createFiles(of: log.activeSegment) }
+    if isNew { _ = try log.createFiles(of: log.activeSegment, .ifThereIsSome) }
     let base = log.activeSegment.baseOffset
     if segments.count == 1, log.activeSegment.size == 0 {
       // Nothing to look at, unless there was something.

@@ -7,9 +7,12 @@
 import Linux
 import Model
 
-/// Closes the descriptors of removed files beside the loop.
+/// Frees blocks beside the loop.
 public protocol FileCloser: AnyObject {
+  /// Closes the last descriptor of a removed file.
   func close(_ file: consuming OwnedFD)
+  /// Frees what is set aside behind the end of a file that is complete, and closes it.
+  func giveBackRoom(_ file: consuming OwnedFD)
 }
 
 /// The files of one segment that have been renamed to *.deleted.
@@ -129,7 +132,9 @@ extension LogDirectory {
   }
 
   private func isLarge(_ file: String) -> Bool {
-    do throws(Errno) { return try File.status(file).size >= Self.largeBytes } catch { return false }
+    do throws(Errno) { return try File.status(file).allocatedBytes >= Self.largeBytes } catch {
+      return false
+    }
   }
 
   private static let largeBytes: Int64 = 8 << 20

@@ -150,7 +150,7 @@ public final class LogDirectory {
     do {
       try PartitionMetadata.write(
         topicId, to: "\(log.path)/\(LogFileName.partitionMetadata)", device)
-      _ = try log.createFiles(of: log.activeSegment)
+      _ = try log.createFiles(of: log.activeSegment, .required)
     } catch {
       // Half a partition must not be taken for one at the next start.
       do throws(StorageError) { try remove(directory: "\(partition)") } catch {

@@ -12,6 +12,8 @@ public final class LogEnvironment {
   let syncs: SyncQueue
   /// Closes large files that were removed; nil has that happen on the spot.
   public var closer: (any FileCloser)?
+  /// Bytes that segments have set aside since the start (`preallocate`).
+  public internal(set) var bytesSetAside: UInt64 = 0
   private var failed: [PartitionLog] = []
   private var flushed: [PartitionLog] = []
   /// Logs with records that must be on disk by `flushDueMs`.

@@ -100,7 +100,8 @@ extension PartitionLog {
       lastOffset: header.lastOffset, maxTimestamp: header.maxTimestamp, nowMs: nowMs, config)
     {
       try commit()
-      try roll(nowMs: nowMs)
+      // Groups go on while the disk is full; who produces is told.
+      try roll(nowMs: nowMs, origin == .client ? .required : .ifThereIsSome)
       // The flush of the old one may have failed at once.
       if let failure { throw failure }
     }
@@ -230,6 +231,7 @@ extension PartitionLog {
     if let active, error.isOutOfSpace {
       do throws(Errno) {
         try device.truncate(active.file, to: position)
+        isRoomSetAside = false
         isLoaded = false
         drop()
         return

@@ -37,6 +37,7 @@ extension PartitionLog {
     }
     if count == segments.count {
       _ = try openedSegment(nowMs: nowMs)
+      // To make room must not fail for want of room.
       try roll(nowMs: nowMs)
     }
     raiseLogStart(to: segments[count].baseOffset)
@@ -96,7 +97,8 @@ extension PartitionLog {
       try about("remove", path) { () throws(Errno) in try device.remove(path) }
     }
     let segment = LogSegment(baseOffset: logStartOffset, size: 0)
-    _ = try createFiles(of: segment)
+    isRoomSetAside = false
+    _ = try createFiles(of: segment, .ifThereIsSome)
     segments = [segment]
     logEndOffset = logStartOffset
     recoveryPoint = logStartOffset

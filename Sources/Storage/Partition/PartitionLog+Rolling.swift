@@ -1,7 +1,7 @@
 // Ending a segment and beginning the next, and putting a log down.
 //
 // A roll writes, in this order: the rest of the old segment's indexes, the producers' snapshot, the
-// new segment's empty files. A crash in between leaves the old segment active; recovery adds what its
+// new segment's empty files. Room that was set aside and not needed is given back beside the loop. A crash in between leaves the old segment active; recovery adds what its
 // indexes lack. Then the old segment is flushed beside the loop, which moves the recovery point.
 
 import Linux
@@ -10,13 +10,15 @@ import Records
 
 extension PartitionLog {
   /// Begins a new active segment at the end of the log. Nothing may be staged.
-  func roll(nowMs: Int64) throws(StorageError) {
+  /// - Parameter room: what to do when the topic wants room set aside and there is none.
+  func roll(nowMs: Int64, _ room: RoomForSegment = .ifThereIsSome) throws(StorageError) {
     guard let active else { preconditionFailure("the active segment is not open") }
     do throws(StorageError) {
       try finishIndexes(active)
       try takeSnapshot(at: logEndOffset)
+      try giveBackRoomBesideTheLoop(active)
       let segment = LogSegment(baseOffset: logEndOffset, size: 0)
-      self.active = try createSegment(segment, nowMs: nowMs)
+      self.active = try createSegment(segment, nowMs: nowMs, room)
       segments.append(segment)
       // The closed segment goes to the disk now: recovery will not have to read it.
       if flushing == nil { flushing = PartitionFlush(self) }
@@ -31,8 +33,10 @@ extension PartitionLog {
   }
 
   /// Writes the files of an empty segment and opens it.
-  func createSegment(_ segment: LogSegment, nowMs: Int64) throws(StorageError) -> ActiveSegment {
-    let file = try createFiles(of: segment)
+  private func createSegment(_ segment: LogSegment, nowMs: Int64, _ room: RoomForSegment)
+    throws(StorageError) -> ActiveSegment
+  {
+    let file = try createFiles(of: segment, room)
     return ActiveSegment(
       baseOffset: segment.baseOffset, file: file,
       offsetIndex: IndexTail(flushedCount: 0, last: nil),
@@ -40,8 +44,8 @@ extension PartitionLog {
       rollJitterMs: rollJitterMs())
   }
 
-  /// The empty .log, .index and .timeindex of a segment.
-  func createFiles(of segment: LogSegment) throws(StorageError) -> OwnedFD {
+  /// The empty .log, .index and .timeindex of a segment that is to be the active one.
+  func createFiles(of segment: LogSegment, _ room: RoomForSegment) throws(StorageError) -> OwnedFD {
     unsynced.insert(.directory)
     for kind in [LogFileKind.index, .timeindex] {
       let path = path(kind, segment.baseOffset)
@@ -50,9 +54,11 @@ extension PartitionLog {
       }
     }
     let path = path(.log, segment.baseOffset)
-    return try about("create", path) { () throws(Errno) in
+    let file = try about("create", path) { () throws(Errno) in
       try device.open(path, [.readWrite, .create, .truncate])
     }
+    try setRoomAside(file, path, room)
+    return file
   }
 
   func rollJitterMs() -> Int64 {
@@ -113,10 +119,9 @@ extension PartitionLog {
   /// Writes everything that only memory holds. Not durable before the file system is synced.
   func close() throws(StorageError) {
     if isOffline { return }
-    if let active {
-      try finishIndexes(active)
-      drop()
-    }
+    if let active { try finishIndexes(active) }
+    try giveBackRoom()
+    drop()
     try takeSnapshot(at: logEndOffset)
   }
 }

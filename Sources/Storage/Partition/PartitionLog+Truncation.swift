@@ -49,6 +49,7 @@ extension PartitionLog {
       end = (end.position + Int64(header.sizeInBytes), header.nextOffset)
     }
     try about("cut", path) { () throws(Errno) in try device.truncate(file, to: end.position) }
+    isRoomSetAside = false
     segment.size = end.position
     logEndOffset = end.offset
   }

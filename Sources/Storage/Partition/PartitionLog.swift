@@ -37,6 +37,8 @@ public final class PartitionLog {
   /// What the checkpoint on disk says of `recoveryPoint`: recovery reads batches from here on, and
   /// takes a gap in their offsets for a loss. So nothing at or above may be compacted.
   public internal(set) var checkpointedRecoveryPoint: Int64
+  /// Room on the disk is set aside for the active segment.
+  var isRoomSetAside = false
   /// What else is to be synced before the recovery point may move.
   var unsynced: UnsyncedFiles = []
   /// Made with the first flush.
