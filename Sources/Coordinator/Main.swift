@@ -15,7 +15,7 @@ enum Main {
       let configuration = context.configuration
       let metadata: MetadataLog
       do throws(StoreError) {
-        let store = try SQLiteStore(directory: "\(configuration.metadataLogDir)/metadata")
+        let store = try SQLiteStore(directory: configuration.metadataLogDir)
         metadata = try MetadataLog(store)
         try register(configuration, metadata)
       } catch { throw .system("\(error)") }

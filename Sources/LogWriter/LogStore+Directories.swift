@@ -27,15 +27,23 @@ extension LogStore {
   /// A directory whose disk refuses is left out, as long as there is another one; one that is not
   /// ours is the operator's mistake.
   func open(_ configuration: BrokerConfiguration) throws(ServiceFailure) {
-    var clusterId: String?
+    var clusterId = configuration.logDirs.lazy.compactMap { [environment] in
+      LogDirectory.clusterId(in: $0, environment)
+    }.first
     for path in configuration.logDirs {
       do throws(StorageError) {
         let directory = try LogDirectory(
           path, nodeId: configuration.nodeId, clusterId: clusterId, settings: LogSettings(),
           environment: environment)
         clusterId = directory.meta.clusterId
+        if let twin = directories.first(where: { $0.meta.directoryId == directory.meta.directoryId }
+        ) {
+          throw StorageError(
+            "open", path, .notOurs("it has the directory.id of \(twin.path): one is a copy"))
+        }
         directories.append(directory)
       } catch {
+        if case .notOurs = error.cause { throw .configuration("\(error)") }
         guard case .system = error.cause else { throw .system("\(error)") }
         unopened.append(UnopenedDirectory(path: path, error: error))
       }

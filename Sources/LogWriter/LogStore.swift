@@ -92,6 +92,9 @@ final class LogStore {
     for (error, consequence) in directory.damaged {
       log.event(.partitionChangeFailed, "a checkpoint is damaged, and \(consequence): \(error)")
     }
+    for (name, what) in directory.strangers {
+      log.event(.strayLog, "left alone: \(directory.path)/\(name), \(what)")
+    }
     for (partition, error) in directory.refused {
       tell(.partitionOffline, partition, "a partition cannot be used: \(error)")
     }

@@ -45,6 +45,9 @@ public enum TopicName {
     return nil
   }
 
+  /// The log of a KRaft quorum, which is no topic although its directory is called like one's.
+  public static let clusterMetadata = "__cluster_metadata"
+
   /// Topics that Kafka keeps for itself: clients see them as internal.
   public static func isInternal(_ name: String) -> Bool {
     name == "__consumer_offsets" || name == "__transaction_state"

@@ -15,6 +15,8 @@ public struct StorageError: Error, CustomStringConvertible, Sendable {
     case noRoomToSetAside(bytes: Int64)
     /// Bytes on disk that this process may not repair: what is wrong with which offsets.
     case corruption(String, offsets: Range<Int64>)
+    /// The directory is another broker's, or another cluster's.
+    case notOurs(String)
     /// A small file that is not in its format.
     case format(String)
   }
@@ -41,7 +43,7 @@ public struct StorageError: Error, CustomStringConvertible, Sendable {
       "\(operation) \(path): the disk has no \(bytes) bytes to set aside (preallocate=true)"
     case .corruption(let reason, let offsets):
       "\(operation) \(path): \(reason), offsets \(offsets.lowerBound) to \(offsets.upperBound - 1)"
-    case .format(let reason): "\(operation) \(path): \(reason)"
+    case .notOurs(let reason), .format(let reason): "\(operation) \(path): \(reason)"
     }
   }
 
@@ -63,7 +65,7 @@ public struct StorageError: Error, CustomStringConvertible, Sendable {
     case .system(let error): error.isOutOfSpace
     case .shortWrite: true
     case .noRoomToSetAside: false
-    case .corruption, .format: false
+    case .corruption, .notOurs, .format: false
     }
   }
 }

@@ -201,7 +201,8 @@ import Testing
   }
 
   @Test func withoutALogwriterCreationTimesOutAndIsDoneLater() throws {
-    let world = try FakeWorld(connect: false)
+    let world = try FakeWorld()
+    world.disconnect()
     let reply = try world.send(
       CreateTopicsRequest(
         topics: [.init(name: "a", numPartitions: 2, replicationFactor: 1)], timeoutMs: 1_000),
@@ -214,6 +215,66 @@ import Testing
     #expect(world.logWriter.logs.count == 2)
     #expect(world.images.last?.topics.map(\.name) == ["a"])
     #expect(world.images.last?.isSnapshot == true)
+  }
+
+  @Test func nothingIsCreatedBeforeTheTopicsOnDiskAreKnown() throws {
+    let world = try FakeWorld(connect: false)
+    let id = UUID128(high: 5, low: 5)
+    let offsets = UUID128(high: 6, low: 6)
+    world.logWriter.addLog(.init(topic: "a", partition: 0, topicId: id))
+    for partition in Int32(0)..<3 {
+      world.logWriter.addLog(
+        .init(topic: "__consumer_offsets", partition: partition, topicId: offsets))
+    }
+    func create(_ name: String, timeoutMs: Int32) throws -> Reply {
+      try world.send(
+        CreateTopicsRequest(
+          topics: [.init(name: name, numPartitions: 1, replicationFactor: 1)],
+          timeoutMs: timeoutMs), version: 7)
+    }
+    func error(_ reply: Reply) throws -> ErrorCode? {
+      try world.answer(CreateTopicsResponse.self, to: reply)?.topics.first?.errorCode
+    }
+    let found = try world.ask(FindCoordinatorRequest(key: "g"), version: 3)
+    #expect(found.errorCode == .coordinatorNotAvailable)
+    let metadata = try world.ask(
+      MetadataRequest(topics: [.init(name: "a")], allowAutoTopicCreation: true), version: 9)
+    #expect(metadata.topics.map(\.errorCode) == [.leaderNotAvailable])
+    let early = try create("a", timeoutMs: 100)
+    let (late, new) = (try create("a", timeoutMs: 1_000), try create("new", timeoutMs: 1_000))
+    world.pass(100)
+    #expect(try error(early) == .requestTimedOut)
+    #expect(try error(late) == nil)
+    #expect(world.broker.topics.state.topicCount == 0)
+    world.connect()
+    #expect(try error(late) == .topicAlreadyExists)
+    #expect(try error(new) == ErrorCode.none)
+    #expect(world.broker.topics.state.topic("a")?.id == id)
+    #expect(world.broker.topics.state.topic("__consumer_offsets")?.id == offsets)
+    #expect(world.broker.topics.state.topic("__consumer_offsets")?.partitionCount == 3)
+    #expect(world.timerCount == 0)
+  }
+
+  @Test func whatIsFoundKeepsItsRecords() throws {
+    let logWriter = FakeLogWriter()
+    for (number, name) in ["a", "__consumer_offsets"].enumerated() {
+      logWriter.addLog(
+        .init(topic: name, partition: 0, topicId: UUID128(high: 5, low: UInt64(number))))
+    }
+    let world = try FakeWorld(logWriter: logWriter)
+    let state = world.broker.topics.state
+    #expect(state.topic("a")?.configs == ["retention.ms": "-1", "retention.bytes": "-1"])
+    #expect(state.topic("__consumer_offsets")?.configs["cleanup.policy"] == "compact")
+    let specs = logWriter.messages.flatMap { message in
+      if case .createPartitions(_, let specs) = message { specs } else { [] }
+    }
+    #expect(specs.first { $0.name.topic == "a" }?.config.retentionMs == -1)
+    #expect(specs.first { $0.name.topic == "__consumer_offsets" }?.config.compacts == true)
+  }
+
+  @Test func theNameOfKRaftsLogIsTaken() throws {
+    let world = try FakeWorld()
+    #expect(try create(world, "__cluster_metadata").errorCode == .invalidRequest)
   }
 
   @Test func aLogwriterThatComesInTimeAnswersTheRequest() throws {
@@ -329,7 +390,8 @@ import Testing
   }
 
   @Test func aPartitionOfAnotherTopicsIdIsOffline() throws {
-    let world = try FakeWorld(connect: false)
+    let world = try FakeWorld()
+    world.disconnect()
     world.logWriter.addLog(.init(topic: "a", partition: 0, topicId: UUID128(high: 5, low: 5)))
     _ = try world.send(
       CreateTopicsRequest(topics: [.init(name: "a", numPartitions: 1, replicationFactor: 1)]),

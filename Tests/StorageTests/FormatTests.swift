@@ -181,6 +181,6 @@ struct FormatTests {
     try Data("#Mon\nversion=0\nbroker.id=4\n".utf8).write(
       to: URL(fileURLWithPath: "\(path)/meta.properties"))
     let old = try #require(try MetaProperties.read(in: path, LogDevice()))
-    #expect(old == MetaProperties(clusterId: nil, nodeId: 4, directoryId: nil))
+    #expect(old == MetaProperties(version: "0", clusterId: nil, nodeId: 4, directoryId: nil))
   }
 }

@@ -33,6 +33,51 @@ struct LogDirectoryTests {
     #expect(error?.description.contains("it belongs to node.id=1") == true)
   }
 
+  @Test func directoriesOfOtherClustersAreRefused() throws {
+    let temporary = TemporaryDirectory()
+    do { _ = try open(temporary.path) }
+    let environment = LogEnvironment(openSegmentsMax: 4)
+    #expect(LogDirectory.clusterId(in: temporary.path, environment) == "c")
+    let error = #expect(throws: StorageError.self) {
+      _ = try LogDirectory(
+        temporary.path, nodeId: 1, clusterId: "d", settings: LogSettings(),
+        environment: environment)
+    }
+    #expect(
+      error?.cause == .notOurs("it belongs to cluster.id=c, the others to cluster.id=d"))
+  }
+
+  @Test(arguments: ["", "version=0\n", "version=0\nbroker.id=1\ncluster.id=c\n"])
+  func propertiesOfZooKeepersTimeAreCompleted(text: String) throws {
+    let temporary = TemporaryDirectory()
+    try File.makeDirectory(temporary.path)
+    try Data("#\n\(text)".utf8).write(
+      to: URL(fileURLWithPath: "\(temporary.path)/meta.properties"))
+    let meta = try open(temporary.path).meta
+    #expect(meta.clusterId == "c")
+    #expect(meta.nodeId == 1)
+    let id = try #require(meta.directoryId)
+    let after = String(
+      decoding: try File.contents("\(temporary.path)/meta.properties"), as: UTF8.self)
+    #expect(after == "#\ncluster.id=c\ndirectory.id=\(id)\nbroker.id=1\nversion=0\n")
+    #expect(try open(temporary.path).meta == meta)
+  }
+
+  @Test(arguments: [
+    "version=2\nnode.id=1\ncluster.id=c\n", "version=1\nnode.id=1\n",
+    "version=1\ncluster.id=c\n", "version=1\nbroker.id=1\ncluster.id=c\n",
+    "version=1\nnode.id=x\ncluster.id=c\n",
+    "version=1\nnode.id=1\ncluster.id=c\ndirectory.id=x\n",
+  ])
+  func propertiesThatMakeNoSenseAreRefused(text: String) throws {
+    let temporary = TemporaryDirectory()
+    try File.makeDirectory(temporary.path)
+    let path = "\(temporary.path)/meta.properties"
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    #expect(throws: StorageError.self) { _ = try open(temporary.path) }
+    #expect(try File.contents(path) == Array(text.utf8))
+  }
+
   @Test func layoutOfANewPartition() throws {
     let temporary = TemporaryDirectory()
     let directory = try open(temporary.path)
@@ -117,7 +162,10 @@ struct LogDirectoryTests {
       let directory = try open(temporary.path)
       _ = try directory.create(partition(0), topicId: Fixture.topicId, settings: LogSettings())
       _ = try directory.create(partition(1), topicId: Fixture.topicId, settings: LogSettings())
-      for name in ["lost+found", "t", "t-x", "notes-1-stray"] {
+      for name in [
+        "lost+found", "t", "t-x", "notes-1-stray", "__cluster_metadata-0", "t-0.12-future",
+        "remote-log-index-cache",
+      ] {
         try File.makeDirectory("\(temporary.path)/\(name)")
       }
       for name in ["00000000000000000000.log.deleted", "00000000000000000007.log.cleaned", "x"] {
@@ -130,7 +178,14 @@ struct LogDirectoryTests {
     while directory.nextRemovalMs != nil { try directory.sweep(nowMs: 0) }
     #expect(Set(directory.logs.keys) == [partition(0)])
     #expect(directory.refused.map(\.partition) == [partition(1)])
-    #expect(File.exists("\(temporary.path)/lost+found"))
+    #expect(
+      directory.strangers.map(\.name).sorted() == [
+        "__cluster_metadata-0", "notes-1-stray", "remote-log-index-cache", "t", "t-0.12-future",
+        "t-x",
+      ])
+    for name in directory.strangers.map(\.name) + ["lost+found"] {
+      #expect(File.exists("\(temporary.path)/\(name)"))
+    }
     #expect(File.exists("\(temporary.path)/t-0/x"))
     #expect(!File.exists("\(temporary.path)/t-0/00000000000000000000.log.deleted"))
     #expect(!File.exists("\(temporary.path)/t-0/00000000000000000007.log.cleaned"))

@@ -2,6 +2,7 @@
 
 import Glibc
 import Linux
+import Model
 
 /// What a verification was asked for.
 struct VerifyOptions {
@@ -87,9 +88,9 @@ struct DirectoryCheck {
   private func checkFiles(_ ends: [String: PartitionSummary], isUnclean: Bool) {
     let meta = "\(path)/meta.properties"
     let text = (try? File.contents(meta)).map { String(decoding: $0, as: UTF8.self) } ?? ""
-    let lines = text.split(separator: "\n")
-    if !lines.contains("version=0") && !lines.contains("version=1") {
-      report.add(Finding(meta, "it is missing or has no version 0 or 1"))
+    let version = text.split(separator: "\n").last { $0.hasPrefix("version=") }
+    if text.isEmpty || !["version=0", "version=1"].contains(version ?? "version=0") {
+      report.add(Finding(meta, "it is missing or has another version than 0 or 1"))
     }
     for name in CheckpointFile.names {
       let file = CheckpointFile("\(path)/\(name)", name)
@@ -132,6 +133,7 @@ struct DirectoryCheck {
   private static func isPartition(_ name: String) -> Bool {
     guard let dash = name.lastIndex(of: "-"), dash != name.startIndex else { return false }
     let digits = name[name.index(after: dash)...]
+    if name[..<dash] == TopicName.clusterMetadata { return false }
     return Int32(digits).map { $0 >= 0 && String($0) == digits } ?? false
   }
 

@@ -13,6 +13,21 @@ enum CreateTopicsApi {
 
   static func handle(_ request: CreateTopicsRequest, _ context: RequestContext, _ broker: Broker) {
     broker.noteIllegalNames(in: request.topics.lazy.map(\.name), context)
+    guard broker.topics.knowsDisk else {
+      return broker.topics.awaitDisk(timeoutMs: Int64(max(0, request.timeoutMs))) { isKnown in
+        if isKnown { return create(request, context, broker) }
+        let answers = request.topics.map {
+          Answer(name: $0.name, errorCode: .requestTimedOut, errorMessage: nil)
+        }
+        broker.replies.answer(CreateTopicsResponse(topics: answers), to: context.reply)
+      }
+    }
+    create(request, context, broker)
+  }
+
+  private static func create(
+    _ request: CreateTopicsRequest, _ context: RequestContext, _ broker: Broker
+  ) {
     let checked = check(request, broker)
     let topics = checked.compactMap { if case .success(let topic) = $0 { topic } else { nil } }
     func answers(_ outcomes: [UUID128: PlacementOutcome]) -> [Answer] {

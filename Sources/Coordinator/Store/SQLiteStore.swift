@@ -1,5 +1,6 @@
-// The embedded metadata store: the tree of nodes in one SQLite file, `metadata/sluice.db` under
-// `metadata.log.dir` or, without it, under the first of `log.dirs`.
+// The embedded metadata store: the tree of nodes in one SQLite file, `sluice.db` in
+// `metadata.log.dir` or, without it, in the first of `log.dirs`, where a directory of its own would
+// keep Kafka from starting.
 //
 //   nodes(path primary key, parent, value, version, session)
 //

@@ -59,6 +59,15 @@ final class TopicConfigs {
   }
 }
 
+extension TopicConfigs {
+  /// For a topic that was found on disk and whose configuration nobody knows: what Kafka's groups need,
+  /// and for all others nothing that would delete records which the operator wanted kept.
+  func adopted(_ name: String) -> [String: String] {
+    name == GroupCoordinator.topicName
+      ? offsetsTopic : ["retention.ms": "-1", "retention.bytes": "-1"]
+  }
+}
+
 extension ImageSettings {
   init(_ topic: TopicConfiguration) {
     maxMessageBytes = Int32(clamping: topic.maxMessageBytes)

@@ -27,6 +27,10 @@ enum TopicCreation {
     if let violation = TopicName.violation(of: name) {
       throw TopicRejection(.invalidTopicException, "Topic name is invalid: \(violation)")
     }
+    if name == TopicName.clusterMetadata {
+      throw TopicRejection(
+        .invalidRequest, "Creation of internal topic \(name) is prohibited.")
+    }
     if state.topic(name) != nil {
       throw TopicRejection(.topicAlreadyExists, "Topic '\(name)' already exists.")
     }
@@ -55,6 +59,9 @@ enum TopicCreation {
   static func createAutomatically(
     _ names: [String], _ broker: Broker, then: @escaping ([String: ErrorCode]) -> Void
   ) {
+    guard broker.topics.knowsDisk else {
+      return then(Dictionary(uniqueKeysWithValues: names.map { ($0, .leaderNotAvailable) }))
+    }
     var errors: [String: ErrorCode] = [:]
     var topics: [Topic] = []
     var metricNames: Set<String> = []

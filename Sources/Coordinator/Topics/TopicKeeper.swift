@@ -32,14 +32,18 @@ final class TopicKeeper {
   let logs: LogConversation
   unowned let images: any ImagePort
   private unowned let scoreboard: any ScoreboardPort
-  private unowned let timers: any TimerPort
+  unowned let timers: any TimerPort
   private let log: Log
   private(set) var placement = Placement()
   private(set) var phase = Phase.away
+  /// Whether we have ever been told what is on disk. Before that no topic may be created: its name may
+  /// be that of one which is there.
+  private(set) var knowsDisk: Bool
   var epoch: UInt64 = 0
   private var inventory: [PartitionName] = []
+  var waitsForDisk: [UInt64: (timer: TimerID, then: (Bool) -> Void)] = [:]
   private var waits: [UInt64: PlacementWait] = [:]
-  private var lastWait: UInt64 = 0
+  var lastWait: UInt64 = 0
   /// Called when the logwriter has taken up all logs.
   var whenReady: () -> Void = {}
   /// Called when the logwriter is gone.
@@ -57,6 +61,7 @@ final class TopicKeeper {
     scoreboard: any ScoreboardPort, timers: any TimerPort, log: Log
   ) {
     self.metadata = metadata
+    knowsDisk = metadata.state.clusterId != nil
     self.configs = configs
     self.logs = logs
     self.images = images
@@ -115,12 +120,15 @@ final class TopicKeeper {
   }
 
   private func reconcile(_ found: [PartitionName]) {
-    let plan: Reconciliation
+    var plan: Reconciliation
     do throws(StoreError) {
       plan = try Reconciliation(state, found, wasDeleted: metadata.wasDeleted)
     } catch {
       log.event(.metadataRefused, "cannot compare the logs on disk with the metadata: \(error)")
       return
+    }
+    for index in plan.adopted.indices {
+      plan.adopted[index].configs = configs.adopted(plan.adopted[index].name)
     }
     for stray in plan.strays {
       log.event(
@@ -128,6 +136,7 @@ final class TopicKeeper {
         "left alone: a log that belongs to no topic, while another topic has its name",
         metadata: ["topic": "\(stray.topic)", "partition": "\(stray.partition)"])
     }
+    defer { diskIsKnown() }
     let records =
       plan.adopted.map { MetadataRecord.topic($0) }
       + plan.finished.map { MetadataRecord.deletionFinished($0) }
@@ -139,12 +148,24 @@ final class TopicKeeper {
         return takeUp(plan)
       }
       for topic in plan.adopted {
+        let keeps =
+          topic.configs["retention.ms"] == nil
+          ? "" : "; its configuration is unknown, so it keeps all records: retention.ms=-1"
         log.event(
-          .topicCreated, "adopted a topic found on disk",
+          .topicCreated, "adopted a topic found on disk\(keeps)",
           metadata: ["topic": "\(topic.name)", "partitions": "\(topic.partitionCount)"])
       }
       takeUp(plan)
     }
+  }
+
+  private func diskIsKnown() {
+    knowsDisk = true
+    for (_, wait) in waitsForDisk.sorted(by: { $0.key < $1.key }) {
+      timers.cancel(wait.timer)
+      wait.then(true)
+    }
+    waitsForDisk = [:]
   }
 
   private func takeUp(_ plan: Reconciliation) {

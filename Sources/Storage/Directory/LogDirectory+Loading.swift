@@ -111,4 +111,24 @@ extension LogDirectory {
       try discard(offset, of: found.partition, dueMs: 0)
     }
   }
+
+  /// What a directory is whose name is no partition's; nil for a file, and for what belongs to the file
+  /// system. Kafka starts on none that it does not know.
+  func stranger(_ name: String) throws(StorageError) -> String? {
+    do throws(Errno) {
+      if try !File.status("\(path)/\(name)").isDirectory { return nil }
+    } catch {
+      // A link to nowhere.
+      if error.isNotFound { return nil }
+      throw StorageError("stat", "\(path)/\(name)", .system(error))
+    }
+    if name == "lost+found" { return nil }
+    if name.hasPrefix("\(TopicName.clusterMetadata)-") {
+      return "the metadata of a Kafka cluster (KRaft); what it says of topics is not read"
+    }
+    if name.hasSuffix("-future") { return "a partition that Kafka was moving here" }
+    if name.hasSuffix("-stray") { return "a partition of which Kafka knew no topic" }
+    if name == "remote-log-index-cache" { return "Kafka's cache of tiered storage" }
+    return "not a partition"
+  }
 }

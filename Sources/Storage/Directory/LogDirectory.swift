@@ -25,6 +25,8 @@ public final class LogDirectory {
   public private(set) var logs: [TopicPartition: PartitionLog] = [:]
   /// Partitions that could not be taken in, and why.
   public private(set) var refused: [(partition: TopicPartition, error: StorageError)] = []
+  /// Directories that are no partitions of ours, and what they are; they are left alone.
+  public private(set) var strangers: [(name: String, what: String)] = []
   /// Checkpoints that could not be understood and count as missing, and what follows from that.
   public private(set) var damaged: [(error: StorageError, consequence: String)] = []
   /// Directories of deleted partitions that are still to be removed.
@@ -61,7 +63,7 @@ public final class LogDirectory {
   /// Opens or creates the directory and takes in its partitions.
   /// - Parameters:
   ///   - nodeId: `node.id`; a directory of another node is refused.
-  ///   - clusterId: for a new directory; nil makes a random one.
+  ///   - clusterId: for a new directory; nil makes a random one. A directory of another is refused.
   ///   - settings: for partitions until their topic's configuration is known.
   public init(
     _ path: String, nodeId: Int32, clusterId: String?, settings: LogSettings,
@@ -90,7 +92,7 @@ public final class LogDirectory {
     for name in names {
       switch PartitionDirectory(name) {
       case .deleted: deleted.append(DoomedDirectory(name: name))
-      case .other: continue
+      case .other: if let what = try stranger(name) { strangers.append((name, what)) }
       case .partition(let partition):
         let found = FoundPartition(
           partition: partition, recoveryPoint: recoveryPoints[partition] ?? 0,
@@ -283,26 +285,38 @@ public final class LogDirectory {
   private static func identity(
     _ path: String, nodeId: Int32, clusterId: String?, _ device: LogDevice
   ) throws(StorageError) -> MetaProperties {
-    if let meta = try MetaProperties.read(in: path, device) {
-      if let owner = meta.nodeId, owner != nodeId {
-        throw StorageError(
-          "open", path, .format("it belongs to node.id=\(owner), this is node.id=\(nodeId)"))
-      }
-      return meta
+    let found = try MetaProperties.read(in: path, device)
+    var meta = found ?? MetaProperties()
+    if let owner = meta.nodeId, owner != nodeId {
+      throw StorageError(
+        "open", path, .notOurs("it belongs to node.id=\(owner), this is node.id=\(nodeId)"))
     }
-    let meta = MetaProperties(
-      clusterId: clusterId ?? UUID128.random().description, nodeId: nodeId,
-      directoryId: .random())
-    try meta.write(in: path, device)
+    if let cluster = meta.clusterId, let clusterId, cluster != clusterId {
+      throw StorageError(
+        "open", path,
+        .notOurs("it belongs to cluster.id=\(cluster), the others to cluster.id=\(clusterId)"))
+    }
+    meta.nodeId = nodeId
+    if meta.clusterId == nil { meta.clusterId = clusterId ?? UUID128.random().description }
+    if meta.directoryId == nil { meta.directoryId = .random() }
+    if meta != found { try meta.write(in: path, device) }
     return meta
+  }
+
+  /// The cluster that a directory says it belongs to; nil if it does not say.
+  public static func clusterId(in path: String, _ environment: LogEnvironment) -> String? {
+    // Who opens the directory is told what is wrong with it.
+    do throws(StorageError) {
+      return try MetaProperties.read(in: path, environment.device)?.clusterId
+    } catch { return nil }
   }
 }
 
 /// .kafka_cleanshutdown: written last at a clean stop, removed first at a start (Kafka's
-/// CleanShutdownFileHandler). What it says is for Kafka's controller; that it is there is what counts.
+/// CleanShutdownFileHandler). The epoch is for Kafka's controller; that the file is there is what counts.
 enum CleanShutdown {
   static let fileName = ".kafka_cleanshutdown"
-  static let contents = Array(#"{"version":"0","broker_epoch":"-1"}"#.utf8)
+  static let contents = Array(#"{"version":0,"brokerEpoch":-1}"#.utf8)
 }
 
 extension PartitionDirectory {

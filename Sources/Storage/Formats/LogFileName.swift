@@ -68,7 +68,8 @@ public enum PartitionDirectory: Equatable, Sendable {
     }
     let topic = String(name[..<dash])
     let digits = name[name.index(after: dash)...]
-    guard TopicName.violation(of: topic) == nil, let partition = Int32(digits), partition >= 0,
+    guard TopicName.violation(of: topic) == nil, topic != TopicName.clusterMetadata,
+      let partition = Int32(digits), partition >= 0,
       String(partition) == digits
     else {
       self = .other
