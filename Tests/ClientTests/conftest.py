@@ -1,12 +1,14 @@
-"""Fixtures: one broker for all tests that do not disturb it, and brokers of one's own."""
+"""Fixtures: one broker for all tests that do not disturb it, brokers of one's own, Kafka's own code."""
 
 import os
 import re
+import subprocess
 
 import pytest
 
+from harness import paths
 from harness.broker import Broker, External
-from harness.client import KINDS, Client
+from harness.client import KINDS, Client, java
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +65,18 @@ def topic(request):
     """A topic name that no other test uses and that says which test it was."""
     name = re.sub(r"[^a-zA-Z0-9._-]+", "-", request.node.name).strip("-")
     return f"{name}-{os.getpid()}" if os.environ.get("SLUICE_TEST_BOOTSTRAP") else name
+
+
+@pytest.fixture(scope="module")
+def kafka_log():
+    """Runs drivers/KafkaLog.java; returns its lines as lists of fields."""
+    jars = str(paths.DEPENDENCIES / "java/*")
+    classes = paths.built(
+        "KafkaLog.java", "java-log", ["javac", "-cp", jars, "-d", "{target}", "{source}"])
+    start = [*java()[:4], "-cp", f"{classes}:{jars}", "KafkaLog"]
+
+    def run(*arguments):
+        done = subprocess.run([*start, *map(str, arguments)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        return [line.split("\t") for line in done.stdout.splitlines()]
+    return run

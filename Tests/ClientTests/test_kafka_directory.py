@@ -15,7 +15,7 @@ from harness import kafka_files, paths
 from harness.broker import Broker
 from harness.client import Client, eventually
 from harness.scenarios import Record
-from test_kafka_files import KafkaDirectory, kafka_log  # noqa: F401 (a fixture)
+from test_kafka_files import KafkaDirectory
 
 CLUSTER = "5L6g3nShT-eMCtK--X86sw"
 DIRECTORY = kafka_files.uuid(0x21)
@@ -197,7 +197,7 @@ def goes_on(broker, group, offset):
 
 @pytest.mark.parametrize("kraft", [True, False], ids=["kraft", "zookeeper"])
 @pytest.mark.parametrize("clean", [True, False], ids=["clean", "unclean"])
-def test_there_and_back(kafka_log, made, kraft, clean):  # noqa: F811
+def test_there_and_back(kafka_log, made, kraft, clean):
     broker = made()
     theirs = KafkaData(kafka_log, broker.data, kraft, clean)
     untouched = theirs.digest()
@@ -274,7 +274,7 @@ def contents(data):
     return {str(path): path.read_bytes() for path in sorted(data.rglob("*")) if path.is_file()}
 
 
-def test_the_directory_of_another_node(kafka_log, made):  # noqa: F811
+def test_the_directory_of_another_node(kafka_log, made):
     broker = made(node=4)
     KafkaData(kafka_log, broker.data, kraft=True, clean=True)
     before = contents(broker.data)

@@ -15,24 +15,9 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from harness import paths
-from harness.client import EVERY_CODEC, Client, java
+from harness.client import EVERY_CODEC, Client
 from harness.scenarios import Record, number_of
 from test_compression import create
-
-
-@pytest.fixture(scope="module")
-def kafka_log():
-    """Runs drivers/KafkaLog.java; returns its lines as lists of fields."""
-    jars = str(paths.DEPENDENCIES / "java/*")
-    classes = paths.built(
-        "KafkaLog.java", "java-log", ["javac", "-cp", jars, "-d", "{target}", "{source}"])
-    start = [*java()[:4], "-cp", f"{classes}:{jars}", "KafkaLog"]
-
-    def run(*arguments):
-        done = subprocess.run([*start, *map(str, arguments)], capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-        return [line.split("\t") for line in done.stdout.splitlines()]
-    return run
 
 
 def sluice(*arguments, code=0):
