@@ -9,7 +9,8 @@
 //    16  logEndOffset     i64
 //    24  highWatermark    i64
 //    32  lastStableOffset i64
-//    40  leaderEpoch i32, flags u32
+//    40  leaderEpoch i32
+//    44  u32: bit 0: offline; the rest: edition of the transaction indexes
 //    48  segmentBaseOffset i64   segment that holds the high watermark
 //    56  segmentPosition   i64   position of the high watermark in it, in bytes
 //
@@ -35,11 +36,13 @@ public struct ScoreboardEntry: Equatable, Sendable {
   /// The segment that holds the high watermark, and where in it, in bytes.
   public var segmentBaseOffset: Int64
   public var segmentPosition: Int64
+  /// Changes whenever a transaction index of the partition has grown; 0: there is none. 31 bits.
+  public var abortedTransactionsEdition: UInt32
 
   public init(
     generation: UInt32, logStartOffset: Int64, logEndOffset: Int64, highWatermark: Int64,
     lastStableOffset: Int64, leaderEpoch: Int32, isOffline: Bool, segmentBaseOffset: Int64,
-    segmentPosition: Int64
+    segmentPosition: Int64, abortedTransactionsEdition: UInt32 = 0
   ) {
     self.generation = generation
     self.logStartOffset = logStartOffset
@@ -50,6 +53,7 @@ public struct ScoreboardEntry: Equatable, Sendable {
     self.isOffline = isOffline
     self.segmentBaseOffset = segmentBaseOffset
     self.segmentPosition = segmentPosition
+    self.abortedTransactionsEdition = abortedTransactionsEdition
   }
 }
 
@@ -60,7 +64,7 @@ public enum ScoreboardLayout {
   static let headerSize = 4096
   static let slotSize = 64
   static let magic: UInt64 = 0x4452_414F_4245_4353
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
 
   static func offset(of slot: UInt32) -> Int { headerSize + Int(slot) * slotSize }
 }
@@ -92,7 +96,7 @@ public struct ScoreboardWriter: ~Copyable {
     let sequence = SharedWord.load32(p)
     SharedWord.store32(p, sequence &+ 1)
     SharedWord.fenceRelease()
-    let flags: UInt32 = entry.isOffline ? 1 : 0
+    let flags = entry.abortedTransactionsEdition << 1 | (entry.isOffline ? 1 : 0)
     SharedWord.store32(p + 4, entry.generation)
     SharedWord.storeRelaxed64(p + 8, UInt64(bitPattern: entry.logStartOffset))
     SharedWord.storeRelaxed64(p + 16, UInt64(bitPattern: entry.logEndOffset))
@@ -154,7 +158,8 @@ public struct ScoreboardReader: ~Copyable {
         leaderEpoch: Int32(bitPattern: UInt32(truncatingIfNeeded: state)),
         isOffline: state >> 32 & 1 == 1,
         segmentBaseOffset: Int64(bitPattern: SharedWord.relaxed64(p + 48)),
-        segmentPosition: Int64(bitPattern: SharedWord.relaxed64(p + 56)))
+        segmentPosition: Int64(bitPattern: SharedWord.relaxed64(p + 56)),
+        abortedTransactionsEdition: UInt32(truncatingIfNeeded: state >> 33))
       SharedWord.fenceAcquire()
       if SharedWord.load32(p) == before { return entry.generation == generation ? entry : nil }
     }

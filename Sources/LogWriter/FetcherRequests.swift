@@ -81,15 +81,24 @@ extension SegmentHandle {
     SegmentDescription(
       token: query.token, slot: query.slot, generation: query.generation,
       baseOffset: segment.baseOffset, nextBaseOffset: nextBaseOffset, size: segment.size,
-      startPosition: startPosition, carriesIndex: index != nil)
+      startPosition: startPosition, carriesIndex: index != nil,
+      transactions: SegmentTransactions(
+        carriesIndex: transactionIndex != nil, nextBaseOffset: transactions.nextBaseOffset,
+        lastStableOffset: transactions.lastStableOffset, edition: transactions.edition))
   }
 
   /// Borrowed for sending.
   var descriptors: [Int32] {
+    var descriptors = [log.rawValue]
     switch index {
-    case .some(let index): [log.rawValue, index.rawValue]
-    case .none: [log.rawValue]
+    case .some(let index): descriptors.append(index.rawValue)
+    case .none: break
     }
+    switch transactionIndex {
+    case .some(let index): descriptors.append(index.rawValue)
+    case .none: break
+    }
+    return descriptors
   }
 }
 

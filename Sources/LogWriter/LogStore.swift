@@ -349,7 +349,8 @@ final class LogStore {
         logEndOffset: log.logEndOffset, highWatermark: log.highWatermark,
         lastStableOffset: log.lastStableOffset, leaderEpoch: log.leaderEpoch,
         isOffline: log.isOffline, segmentBaseOffset: active.baseOffset,
-        segmentPosition: active.size))
+        segmentPosition: active.size,
+        abortedTransactionsEdition: log.abortedTransactionsEdition))
   }
 }
 

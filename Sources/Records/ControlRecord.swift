@@ -50,6 +50,17 @@ public struct EndTransactionMarker: Hashable, Sendable {
     self.init(isCommit: type == .commit, coordinatorEpoch: value.bigEndian(at: 2))
   }
 
+  /// The marker in a control batch; nil when it is empty, of another type or cannot be read.
+  /// - Parameter records: what follows the header.
+  public init?(_ header: RecordBatchHeader, records: UnsafeRawBufferPointer) {
+    guard header.isControlBatch, header.recordCount > 0, header.compression == CompressionType.none
+    else { return nil }
+    do throws(RecordFormatError) {
+      guard let marker = try EndTransactionMarker(RecordView(records)) else { return nil }
+      self = marker
+    } catch { return nil }
+  }
+
   /// The control batch that holds this marker alone.
   public func batch(
     baseOffset: Int64 = 0, timestamp: Int64, producerId: Int64, producerEpoch: Int16

@@ -182,22 +182,19 @@ class KafkaDirectory:
     document them (OffsetIndex, TimeIndex, TransactionIndex, ProducerStateManager,
     LeaderEpochCheckpointFile)."""
 
-    rounds = 3
-    # Of one call of `KafkaLog write`: records of every codec twice, two transactions, two markers.
-    per_round = 2 * 3 * len(EVERY_CODEC) + 6 + 2
     index_interval = 200
 
-    def __init__(self, kafka_log, path):
+    def __init__(self, path):
+        """Of the segments that are there."""
         self.path = path
         self.producers = {}
+        self.coordinators = {}
         self.open = {}
-        for number in range(self.rounds):
-            base = number * self.per_round
-            if number > 0:
+        self.bases = sorted(int(log.stem) for log in path.glob("*.log"))
+        for base in self.bases:
+            if base > 0:
                 self.snapshot(base)
-            kafka_log("write", path / f"{base:020}.log", base, number)
             self.indexes(base)
-        self.end = self.rounds * self.per_round
         self.snapshot(self.end)
         (path / "leader-epoch-checkpoint").write_text("0\n1\n0 0\n")
 
@@ -217,12 +214,14 @@ class KafkaDirectory:
                 noted, since = greatest[0], 0
             since += size
             position += size
+            self.end = last + 1
         if greatest[0] > noted:
             times += struct.pack(">qi", *greatest)
         stem = self.path / f"{base:020}"
         stem.with_suffix(".index").write_bytes(offsets)
         stem.with_suffix(".timeindex").write_bytes(times)
-        stem.with_suffix(".txnindex").write_bytes(aborted)
+        if aborted:
+            stem.with_suffix(".txnindex").write_bytes(aborted)
 
     def take(self, content, position, first, last, timestamp, attributes, producer, epoch, sequence):
         """Remembers producers; the entry of a transaction that is aborted."""
@@ -234,6 +233,7 @@ class KafkaDirectory:
                 self.open.setdefault(producer, first)
             return b""
         begun = self.open.pop(producer)
+        self.coordinators[producer] = 0
         # The key of a marker: version 0, then 0 for an abort. It lies behind the header, the lengths
         # of record and key, the attributes and both deltas: a byte each.
         if content[position + 61 + 5 + 3] != 0:
@@ -244,7 +244,7 @@ class KafkaDirectory:
     def snapshot(self, offset):
         entries = b"".join(
             struct.pack(">qhiqiqiq", producer, *state,
-                        0 if producer != 7 else -1, self.open.get(producer, -1))
+                        self.coordinators.get(producer, -1), self.open.get(producer, -1))
             for producer, state in self.producers.items())
         body = struct.pack(">i", len(self.producers)) + entries
         (self.path / f"{offset:020}.snapshot").write_bytes(
@@ -252,29 +252,29 @@ class KafkaDirectory:
 
     def preallocate(self):
         """The active segment's indexes of a Kafka that was killed are as long as they may become."""
-        base = (self.rounds - 1) * self.per_round
+        base = self.bases[-1]
         for kind, size in ((".index", 10 << 20), (".timeindex", 10485756)):
             with open((self.path / f"{base:020}").with_suffix(kind), "r+b") as file:
                 file.truncate(size)
 
 
-@pytest.mark.parametrize("stop", ["clean", "killed", "only batches left"])
-def test_we_open_what_kafka_wrote(kafka_log, own_broker, stop):
-    """A partition in a directory as Kafka leaves it, after a clean stop and after a crash."""
-    broker = own_broker()
+def leave(broker, stop, write):
+    """A data directory as Kafka leaves it, with one partition; `write` makes its segments in the
+    directory that it is given."""
     create(broker, "theirs")
     broker.stop()
     directory = broker.data / "theirs-0"
     for path in directory.iterdir():
         if path.name != "partition.metadata":
             path.unlink()
-    theirs = KafkaDirectory(kafka_log, directory)
+    write(directory)
+    theirs = KafkaDirectory(directory)
     clean = broker.data / ".kafka_cleanshutdown"
     clean.write_text('{"version":0,"brokerEpoch":5}')
     recovered = theirs.end
     if stop != "clean":
         clean.unlink()
-        recovered = theirs.per_round
+        recovered = theirs.bases[1]
         theirs.preallocate()
     if stop == "only batches left":
         recovered = 0
@@ -288,9 +288,29 @@ def test_we_open_what_kafka_wrote(kafka_log, own_broker, stop):
     (broker.data / "cleaner-offset-checkpoint").write_text("0\n0\n")
     if stop != "only batches left":
         assert "nothing is wrong" in sluice("verify", broker.data, "--records")
+    return theirs
+
+
+STOPS = ["clean", "killed", "only batches left"]
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_we_open_what_kafka_wrote(kafka_log, own_broker, stop):
+    """A partition in a directory as Kafka leaves it, after a clean stop and after a crash."""
+    # Of one call of `KafkaLog write`: records of every codec twice, two transactions, two markers.
+    per_round = 2 * 3 * len(EVERY_CODEC) + 6 + 2
+
+    def write(directory):
+        for number in range(3):
+            base = number * per_round
+            kafka_log("write", directory / f"{base:020}.log", base, number)
+
+    broker = own_broker()
+    theirs = leave(broker, stop, write)
+    directory = theirs.path
     broker.start()
-    markers = {base + theirs.per_round - back
-               for base in range(0, theirs.end, theirs.per_round) for back in (1, 2)}
+    markers = {base + per_round - back
+               for base in range(0, theirs.end, per_round) for back in (1, 2)}
     with closing_consumer(broker) as consumer:
         found = read(consumer, "theirs", theirs.end - len(markers))
     assert [record.offset() for record in found] == [
@@ -311,10 +331,104 @@ def test_we_open_what_kafka_wrote(kafka_log, own_broker, stop):
     records = [int(fields[1]) for fields in lines if fields[0] == "record"]
     assert records == [*(record.offset() for record in found),
                        *range(theirs.end, theirs.end + 3)]
-    if stop == "only batches left":
-        # The index of aborted transactions is made anew by a repair.
-        sluice("verify", broker.data, "--repair")
     assert "nothing is wrong" in sluice("verify", broker.data, "--records")
+
+
+class Transactions:
+    """Segments whose transactions overlap and go over several of them. Each step is a line of
+    `KafkaLog play`; what becomes of each record is known at the end."""
+
+    segments, steps = 7, 60
+
+    def __init__(self, directory):
+        self.generator = random.Random(11)
+        self.offset = 0
+        self.lines = []
+        self.sequences = {}
+        self.open = {}
+        self.kept, self.all = set(), set()
+        for number in range(self.segments):
+            log = directory / f"{self.offset:020}.log"
+            for _ in range(self.steps):
+                self.step(log, number == self.segments - 1)
+        # Two are open at the end, one of them from far back.
+        self.stable = min(first for first, _ in self.open.values())
+
+    def step(self, log, is_last):
+        # The higher its number the longer are a producer's transactions.
+        enders = [producer for producer in sorted(self.open)
+                  if self.generator.random() < 0.3 / (producer - 10) ** 2
+                  and not (is_last and len(self.open) <= 2)]
+        if enders:
+            producer = self.generator.choice(enders)
+            end = self.generator.choice(["COMMIT", "ABORT", "ABORT"])
+            _, offsets = self.open.pop(producer)
+            if end == "COMMIT":
+                self.kept.update(offsets)
+            self.lines.append((log, self.offset, producer, end))
+            self.offset += 1
+            return
+        producer = self.generator.choice([-1, 11, 12, 13, 14, 15])
+        sequence = self.sequences.get(producer, 0) if producer >= 0 else -1
+        codec = self.generator.choice(EVERY_CODEC)
+        self.lines.append((log, self.offset, producer, sequence, codec))
+        offsets = range(self.offset, self.offset + 3)
+        self.all.update(offsets)
+        if producer < 0:
+            self.kept.update(offsets)
+        else:
+            self.sequences[producer] = sequence + 3
+            self.open.setdefault(producer, (self.offset, []))[1].extend(offsets)
+        self.offset += 3
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_transactions_that_kafka_wrote(kafka_log, own_broker, tmp_path, stop):
+    """Readers of both isolation levels get of them what Kafka would give."""
+    def write(directory):
+        nonlocal written
+        written = Transactions(directory)
+        script = tmp_path / "script"
+        script.write_text("".join(
+            "\t".join(map(str, line)) + "\n" for line in written.lines))
+        kafka_log("play", script)
+
+    written = None
+    broker = own_broker()
+    theirs = leave(broker, stop, write)
+    assert theirs.end == written.offset and theirs.open
+    indexes = {path.name: path.read_bytes() for path in theirs.path.glob("*.txnindex")}
+    if stop != "only batches left":
+        assert len(indexes) > 3
+    broker.start()
+    committed = sorted(offset for offset in written.kept if offset < written.stable)
+    assert len(committed) > 100 and written.stable < written.offset
+    for name in ("confluent-newest", "aiokafka-newest", "java"):
+        with Client(name, broker.bootstrap) as client:
+            for level, offsets in (("read_committed", committed),
+                                   ("read_uncommitted", sorted(written.all))):
+                client.ask("isolation", level)
+                found = client.consume("theirs", len(offsets))
+                assert [record.offset for record in found] == offsets, (name, level)
+                assert all(record.value == b"value %d" % record.offset for record in found)
+            if name == "java":
+                assert client.offsets("theirs", -1) == {0: written.offset}
+                client.ask("isolation", "read_committed")
+                assert client.offsets("theirs", -1) == {0: written.stable}
+    broker.stop()
+    left = {path.name: path.read_bytes() for path in theirs.path.glob("*.txnindex")}
+    if stop == "only batches left":
+        KafkaDirectory(theirs.path)
+        indexes = {path.name: path.read_bytes() for path in theirs.path.glob("*.txnindex")}
+    assert left == indexes
+    assert "nothing is wrong" in sluice("verify", broker.data, "--records")
+    # A second start, of a directory that we have closed.
+    broker.start()
+    with Client("java", broker.bootstrap) as client:
+        client.ask("isolation", "read_committed")
+        assert client.offsets("theirs", -1) == {0: written.stable}
+        found = client.consume("theirs", len(committed))
+        assert [record.offset for record in found] == committed
 
 
 @contextlib.contextmanager

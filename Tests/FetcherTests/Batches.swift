@@ -2,6 +2,7 @@
 import Foundation
 import IPC
 import Linux
+import Model
 import Records
 
 @testable import Fetcher
@@ -84,6 +85,26 @@ final class TestSegment {
     try File.writeAll(index, to: indexFile)
   }
 
+  /// The aborted transactions whose markers are in the segment.
+  private(set) var aborted: [AbortedTransaction] = []
+
+  /// Adds them to the transaction index, as Kafka writes it, with `tail` behind.
+  func abort(_ transactions: [AbortedTransaction], tail: [UInt8] = []) throws {
+    aborted += transactions
+    let file = try File.open(path + ".txnindex", [.readWrite, .create])
+    try File.writeAll(aborted.flatMap(Self.entry) + tail, to: file)
+  }
+
+  static func entry(_ transaction: AbortedTransaction) -> [UInt8] {
+    [
+      transaction.producerId, transaction.firstOffset, transaction.lastOffset,
+      transaction.lastStableOffset,
+    ].reduce(into: [0, 0]) { bytes, value in
+      withUnsafeBytes(of: value.bigEndian) { bytes += $0 }
+    }
+  }
+
+  func openTransactions() throws -> OwnedFD { try File.open(path + ".txnindex", .readOnly) }
   func openLog() throws -> OwnedFD { try File.open(path + ".log", .readOnly) }
   func openIndex() throws -> OwnedFD { try File.open(path + ".index", .readOnly) }
 

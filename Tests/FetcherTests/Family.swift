@@ -260,16 +260,22 @@ final class Family: @unchecked Sendable {
     slot: UInt32, generation: UInt32 = 1, start: Int64 = 0, _ segment: TestSegment,
     leaderEpoch: Int32 = 5, offline: Bool = false, stable: Int64? = nil
   ) throws {
+    stableOffset = stable ?? segment.nextOffset
     let end = segment.nextOffset
     scoreboard.writer.publish(
       slot,
       ScoreboardEntry(
         generation: generation, logStartOffset: start, logEndOffset: end, highWatermark: end,
         lastStableOffset: stable ?? end, leaderEpoch: leaderEpoch, isOffline: offline,
-        segmentBaseOffset: segment.baseOffset, segmentPosition: segment.size))
+        segmentBaseOffset: segment.baseOffset, segmentPosition: segment.size,
+        abortedTransactionsEdition: edition))
     SharedWord.fence()
     if waitBoard.board.takeMark(slot) { try logwriter.send(.advanced(slots: [slot])) }
   }
+
+  /// Of the transaction indexes, as published and told with every segment from now on.
+  var edition: UInt32 = 0
+  private var stableOffset: Int64 = 0
 
   /// Answers the next question for a segment with the one that holds its offset.
   @discardableResult
@@ -289,12 +295,22 @@ final class Family: @unchecked Sendable {
     let start = segment.batches.last { $0.baseOffset <= query.offset }?.position ?? 0
     let log = try segment.openLog()
     let indexFile = try segment.openIndex()
-    try logwriter.send(
-      .segment(
-        segment.description(
-          token: query.token, slot: query.slot, generation: query.generation,
-          next: index + 1 < segments.count ? segments[index + 1].baseOffset : .max, start: start)),
-      descriptors: [log.rawValue, indexFile.rawValue])
+    var description = segment.description(
+      token: query.token, slot: query.slot, generation: query.generation,
+      next: index + 1 < segments.count ? segments[index + 1].baseOffset : .max, start: start)
+    description.transactions = SegmentTransactions(
+      carriesIndex: !segment.aborted.isEmpty,
+      nextBaseOffset: segments[(index + 1)...].first { !$0.aborted.isEmpty }?.baseOffset ?? .max,
+      lastStableOffset: stableOffset, edition: edition)
+    if segment.aborted.isEmpty {
+      try logwriter.send(
+        .segment(description), descriptors: [log.rawValue, indexFile.rawValue])
+    } else {
+      let transactions = try segment.openTransactions()
+      try logwriter.send(
+        .segment(description),
+        descriptors: [log.rawValue, indexFile.rawValue, transactions.rawValue])
+    }
     return query
   }
 

@@ -9,10 +9,12 @@ enum Samples {
   static let refusal = SegmentRefusal(
     token: 7, slot: 3, generation: 9, error: .offsetOutOfRange)
 
-  static func segment(index: Bool) -> SegmentDescription {
+  static func segment(index: Bool, transactions: Bool = false) -> SegmentDescription {
     SegmentDescription(
       token: .max, slot: 1, generation: 2, baseOffset: 3, nextBaseOffset: .max, size: 5,
-      startPosition: 6, carriesIndex: index)
+      startPosition: 6, carriesIndex: index,
+      transactions: SegmentTransactions(
+        carriesIndex: transactions, nextBaseOffset: .max, lastStableOffset: -7, edition: .max >> 1))
   }
 
   static let id = UUID128(high: 0x0123_4567_89AB_CDEF, low: 0xFEDC_BA98_7654_3210)
@@ -140,6 +142,8 @@ enum Samples {
   static let fetcherToLogWriter: [FetcherToLogWriter] = [.attachWaitBoard, .openSegment(query)]
   static let logWriterToFetcher: [LogWriterToFetcher] = [
     .scoreboard, .segment(segment(index: true)), .segment(segment(index: false)),
+    .segment(segment(index: true, transactions: true)),
+    .segment(segment(index: false, transactions: true)),
     .segmentUnavailable(refusal), .advanced(slots: [1, 2, .max]), .advanced(slots: []),
     .dropped([
       DroppedSegments(slot: 1, generation: 2, fromOffset: .min, toOffset: .max),

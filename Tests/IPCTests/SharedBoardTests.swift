@@ -34,7 +34,8 @@ private func entry(_ number: Int64, generation: UInt32 = 1) -> ScoreboardEntry {
     generation: generation, logStartOffset: number, logEndOffset: number &+ 1,
     highWatermark: number &+ 2, lastStableOffset: number &+ 3,
     leaderEpoch: Int32(truncatingIfNeeded: number), isOffline: number % 2 == 0,
-    segmentBaseOffset: number &+ 4, segmentPosition: number &+ 5)
+    segmentBaseOffset: number &+ 4, segmentPosition: number &+ 5,
+    abortedTransactionsEdition: UInt32(truncatingIfNeeded: number) >> 1)
 }
 
 struct ScoreboardTests {

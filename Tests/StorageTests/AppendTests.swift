@@ -304,7 +304,7 @@ struct AppendTests {
           records: 2, payload: 900, timestamp: Int64(index), producerId: 5, epoch: 0,
           sequence: Int32(index * 2)))
     }
-    try fixture.log.truncate(to: 25)
+    try fixture.log.truncate(to: 25, nowMs: 0)
     #expect(fixture.log.logEndOffset == 24)
     #expect(try fixture.batches().map(\.header.baseOffset).last == 22)
     #expect(try fixture.producer(5)?.lastBatch?.lastSequence == 23)
@@ -313,7 +313,7 @@ struct AppendTests {
     try fixture.restart()
     next.sequence = 26
     #expect(try fixture.append(next) == .staged(baseOffset: 26, logAppendTimeMs: -1))
-    try fixture.log.truncate(to: 0)
+    try fixture.log.truncate(to: 0, nowMs: 0)
     #expect(fixture.log.logEndOffset == 0)
     #expect(try fixture.producer(5) == nil)
     #expect(try fixture.append(Batch()) == .staged(baseOffset: 0, logAppendTimeMs: -1))

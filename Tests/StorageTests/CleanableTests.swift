@@ -75,8 +75,7 @@ struct CleanableTests {
     }
     #expect(try fixture.log.cleanable(nowMs: 0)?.waitsForRecoveryPoint == false)
     #expect(try fixture.log.cleanable(nowMs: 0)?.endOffset == 6)
-    try fixture.append(
-      Batch(producerId: 4, epoch: 0, isTransactional: true, isControl: true), from: .coordinator)
+    try fixture.end(4, commit: true)
     let early = try #require(try fixture.log.cleanable(nowMs: 0))
     #expect(early.endOffset == 6 && early.waitsForRecoveryPoint)
     try fixture.makeDurable()

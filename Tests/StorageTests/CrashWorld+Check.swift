@@ -49,11 +49,11 @@ extension CrashWorld {
     let found = try Self.batches(of: log, in: "\(directory.path)/\(one.partition)")
     if let finding = checkBatches(log, one, found) { return finding }
     _ = try log.openedSegment(nowMs: nowMs)
-    let written = one.batches.map(\.header).filter { $0.nextOffset <= log.logEndOffset }
+    let written = one.batches.filter { $0.header.nextOffset <= log.logEndOffset }
     // Deletion up to what is on disk takes nothing away that is derived from records.
     let isKept = log.logStartOffset == 0 || log.segments[0].baseOffset < point
     let finding =
-      isKept ? checkKept(log, written) : checkLeft(log, written, found.map(\.header))
+      isKept ? try checkKept(log, written) : try checkLeft(log, written, found)
     if let finding {
       return "\(finding); \(log.logStartOffset)..<\(log.logEndOffset), recovery point \(point), "
         + "segments \(log.segments.map(\.baseOffset))"
@@ -101,9 +101,18 @@ extension CrashWorld {
   /// Producers, all remembered batches of each, and leader epochs are those of all that was ever
   /// written: neither retention nor compaction takes them away. (Of what compaction has removed Kafka
   /// may forget all but a producer's last batch; see `SegmentReplacement` for why we do not.)
-  private func checkKept(_ log: PartitionLog, _ headers: [RecordBatchHeader]) -> String? {
-    let (producers, epochs) = Self.derived(headers)
-    for id in Int64(1)...3 where producers[id]?.batches != log.producers[id]?.batches {
+  private func checkKept(_ log: PartitionLog, _ written: [WrittenBatch]) throws -> String? {
+    let (producers, epochs, aborted) = Self.derived(written)
+    let first = log.segments[0].baseOffset
+    let (indexed, due) = (
+      try log.abortedTransactions(), aborted.filter { $0.lastOffset >= first }
+    )
+    if indexed != due { return "aborted transactions \(indexed), not \(due)" }
+    if log.firstUnstableOffset != producers.firstUnstableOffset {
+      return "unstable from \(log.firstUnstableOffset), not \(producers.firstUnstableOffset)"
+    }
+    for id in Int64(1)...5
+    where Self.batches(producers[id]) != Self.batches(log.producers[id]) {
       return "producer \(id) is \(log.producers[id]?.batches.map(\.lastSequence) ?? []), not "
         + "\(producers[id]?.batches.map(\.lastSequence) ?? [])"
     }
@@ -116,19 +125,36 @@ extension CrashWorld {
   /// there either, and nothing is left to derive them from, as in Kafka: what is left tells of at
   /// least itself, and what is known of before is true.
   private func checkLeft(
-    _ log: PartitionLog, _ headers: [RecordBatchHeader], _ found: [RecordBatchHeader]
-  ) -> String? {
-    let (producers, epochs) = Self.derived(headers)
+    _ log: PartitionLog, _ written: [WrittenBatch], _ found: [WrittenBatch]
+  ) throws -> String? {
+    let (producers, epochs, aborted) = Self.derived(written)
     let first = log.segments[0].baseOffset
-    for id in Int64(1)...3 {
-      let (told, expected) = (log.producers[id]?.batches ?? [], producers[id]?.batches ?? [])
+    // Of a transaction that began in what is deleted, what is left tells: it may begin later, and so
+    // may hold the last stable offset back less.
+    let indexed = try log.abortedTransactions()
+    let due = aborted.filter { $0.firstOffset >= first }
+    let isThere = due.allSatisfy { wanted in
+      indexed.contains {
+        $0.producerId == wanted.producerId && $0.firstOffset == wanted.firstOffset
+          && $0.lastOffset == wanted.lastOffset && $0.lastStableOffset >= wanted.lastStableOffset
+      }
+    }
+    if !isThere
+      || indexed.contains(where: { told in
+        !aborted.contains { $0.producerId == told.producerId && $0.lastOffset == told.lastOffset }
+      })
+    {
+      return "aborted transactions \(indexed), not \(due) of \(aborted)"
+    }
+    for id in Int64(1)...5 {
+      let (told, expected) = (Self.batches(log.producers[id]), Self.batches(producers[id]))
       let left = expected.filter { $0.firstOffset >= first }
       if told.count < left.count || told != expected.suffix(told.count) {
         return "producer \(id) is \(told.map(\.lastSequence)), not "
           + "\(expected.map(\.lastSequence)), left \(left.map(\.lastSequence))"
       }
     }
-    for header in found where header.lastOffset >= log.logStartOffset {
+    for (header, _) in found where header.lastOffset >= log.logStartOffset {
       let epoch = log.epochs.last { $0.startOffset <= header.lastOffset }?.epoch
       if epoch != header.partitionLeaderEpoch {
         return "leader epochs \(log.epochs), not \(epochs)"
@@ -137,19 +163,41 @@ extension CrashWorld {
     return nil
   }
 
-  private static func derived(_ headers: [RecordBatchHeader]) -> (
-    ProducerState, [LeaderEpochEntry]
+  /// A snapshot has one timestamp for a producer and its last batch: with transactions that of the
+  /// last marker, as in Kafka.
+  private static func batches(_ producer: ProducerEntry?) -> [ProducerBatch] {
+    guard let producer else { return [] }
+    return producer.batches.map { batch in
+      var batch = batch
+      if producer.producerId > 3 { batch.timestamp = -1 }
+      return batch
+    }
+  }
+
+  private typealias WrittenBatch = (header: RecordBatchHeader, bytes: [UInt8])
+
+  private static func derived(_ written: [WrittenBatch]) -> (
+    ProducerState, [LeaderEpochEntry], [AbortedTransaction]
   ) {
     var producers = ProducerState()
     var epochs: [LeaderEpochEntry] = []
-    for header in headers {
-      if header.hasProducerId { producers.apply(header) }
+    var aborted: [AbortedTransaction] = []
+    for (header, bytes) in written {
+      let marker = bytes.withUnsafeBytes {
+        EndTransactionMarker(
+          header, records: UnsafeRawBufferPointer(rebasing: $0[RecordBatchHeader.size...]))
+      }
+      if let marker {
+        if let transaction = producers.apply(marker, header) { aborted.append(transaction) }
+      } else if header.hasProducerId {
+        producers.apply(header)
+      }
       if header.partitionLeaderEpoch > epochs.last?.epoch ?? -1 {
         epochs.append(
           LeaderEpochEntry(epoch: header.partitionLeaderEpoch, startOffset: header.baseOffset))
       }
     }
-    return (producers, epochs)
+    return (producers, epochs, aborted)
   }
 
   /// What epochs say of these offsets.

@@ -25,6 +25,8 @@ extension CrashWorld {
     var promisedStart: Int64 = 0
     var isDeleted = false
     var sequences: [Int64: Int32] = [:]
+    /// Producers with an open transaction.
+    var transactions: Set<Int64> = []
     var waiting: [Int64] = []
     /// Base offsets of batches that compaction may have removed.
     var removable: Set<Int64> = []

@@ -12,12 +12,14 @@ extension CrashWorld {
     guard let log = log(one) else { return }
     var staged: [[UInt8]] = []
     for _ in 0..<seed.int(1...3) {
-      staged.append(nextBatch(one))
+      let isMarker = !one.transactions.isEmpty && seed.chance(25)
+      staged.append(isMarker ? nextMarker(one) : nextBatch(one))
       let bytes = staged[staged.count - 1]
       let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 8)
       memory.copyBytes(from: bytes)
       memories.append(memory)
-      let outcome = try log.stage(UnsafeRawBufferPointer(memory), from: .client, nowMs: nowMs)
+      let outcome = try log.stage(
+        UnsafeRawBufferPointer(memory), from: isMarker ? .coordinator : .client, nowMs: nowMs)
       guard case .staged(let baseOffset, _) = outcome else {
         throw CrashFinding(
           "\(one.partition): an append in order was answered with \(outcome), \(log.failure, default: "online")"
@@ -38,12 +40,24 @@ extension CrashWorld {
       timestamp: nowMs + Int64(seed.int(0...50)),
       fill: UInt8(seed.int(1...255)))
     if seed.chance(70) {
-      batch.producerId = Int64(seed.int(1...3))
+      batch.producerId = Int64(seed.int(1...5))
+      // Two of them have transactions.
+      batch.isTransactional = batch.producerId > 3
+      if batch.isTransactional { one.transactions.insert(batch.producerId) }
       batch.epoch = 0
       batch.sequence = one.sequences[batch.producerId] ?? 0
       one.sequences[batch.producerId] = batch.sequence + Int32(batch.records)
     }
     return batch.bytes
+  }
+
+  /// The end of an open transaction.
+  private func nextMarker(_ one: Incarnation) -> [UInt8] {
+    let open = one.transactions.sorted()
+    let id = open[seed.int(0...(open.count - 1))]
+    one.transactions.remove(id)
+    return EndTransactionMarker(isCommit: seed.chance(40), coordinatorEpoch: 0).batch(
+      timestamp: nowMs + Int64(seed.int(0...50)), producerId: id, producerEpoch: 0)
   }
 
   private func note(
@@ -121,9 +135,13 @@ extension CrashWorld {
         size += Int64(batch.bytes.count)
       }
     }
+    let end = log.segments[last + 1].baseOffset
+    let aborted = try log.abortedTransactions().filter {
+      $0.lastOffset >= closed[first].baseOffset && $0.lastOffset < end
+    }
     let steps = try SegmentReplacement(
       of: log, by: file, size: size,
-      offsets: closed[first].baseOffset...closed[last].baseOffset, abortedTransactions: [])
+      offsets: closed[first].baseOffset...closed[last].baseOffset, abortedTransactions: aborted)
     replacement = Replacement(
       owner: one, steps: steps, removed: removed, endOffset: cleanable.endOffset)
   }

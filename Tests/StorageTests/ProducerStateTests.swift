@@ -100,10 +100,42 @@ struct ProducerStateTests {
     #expect(verdict(state, header(0, 4)) == "refused 48")
     var marker = header(1, -1, at: 9, transactional: true)
     marker.attributes.isControlBatch = true
-    state.apply(marker: marker)
+    let commit = EndTransactionMarker(isCommit: true, coordinatorEpoch: 4)
+    #expect(state.judge(commit, marker) == .none)
+    #expect(state.apply(commit, marker) == nil)
     #expect(state.firstUnstableOffset == -1)
+    #expect(state[7]?.coordinatorEpoch == 4)
     #expect(state[7]?.producerEpoch == 1)
     #expect(verdict(state, header(1, 0)) == "in order")
     #expect(verdict(state, header(1, 1)) == "refused 45")
+  }
+
+  @Test func abortsAreTold() {
+    var state = ProducerState()
+    let abort = EndTransactionMarker(isCommit: false, coordinatorEpoch: 4)
+    func marker(_ id: Int64, at offset: Int64) -> RecordBatchHeader {
+      var marker = header(0, -1, at: offset, transactional: true)
+      marker.attributes.isControlBatch = true
+      marker.producerId = id
+      return marker
+    }
+    var second = header(0, 0, records: 2, at: 8, transactional: true)
+    second.producerId = 9
+    state.apply(header(0, 0, records: 3, at: 5, transactional: true))
+    state.apply(second)
+    #expect(
+      state.apply(abort, marker(9, at: 10))
+        == AbortedTransaction(producerId: 9, firstOffset: 8, lastOffset: 10, lastStableOffset: 5))
+    #expect(state.apply(abort, marker(9, at: 11)) == nil, "nothing was open")
+    #expect(
+      state.apply(abort, marker(7, at: 12))
+        == AbortedTransaction(producerId: 7, firstOffset: 5, lastOffset: 12, lastStableOffset: 13))
+    #expect(state.firstUnstableOffset == -1)
+    var old = marker(7, at: 13)
+    old.producerEpoch = -1
+    #expect(state.judge(abort, old) == .invalidProducerEpoch)
+    let zombie = EndTransactionMarker(isCommit: true, coordinatorEpoch: 3)
+    #expect(state.judge(zombie, marker(7, at: 13)) == .transactionCoordinatorFenced)
+    #expect(state.judge(zombie, marker(70, at: 13)) == .none, "a producer that is not known")
   }
 }

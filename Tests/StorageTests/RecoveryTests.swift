@@ -46,7 +46,9 @@ struct RecoveryTests {
     try fixture.restart()
     #expect(!File.exists(marker))
     #expect(try fixture.directory.close().isEmpty)
-    #expect(try File.contents(marker) == Array(#"{"version":0,"brokerEpoch":-1}"#.utf8))
+    #expect(
+      try File.contents(marker)
+        == Array(#"{"version":0,"brokerEpoch":-1,"openTransactions":false}"#.utf8))
   }
 
   @Test func crashKeepsWhatWasWritten() throws {

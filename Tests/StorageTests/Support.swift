@@ -116,9 +116,13 @@ final class Fixture {
 
   /// Stages without committing.
   func stage(_ batch: Batch, from origin: AppendOrigin = .client) throws -> AppendOutcome {
+    try stage(batch.bytes, from: origin)
+  }
+
+  func stage(_ bytes: [UInt8], from origin: AppendOrigin = .coordinator) throws -> AppendOutcome {
     // The bytes must live until the commit, as the slab does.
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: batch.bytes.count, alignment: 8)
-    memory.copyBytes(from: batch.bytes)
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 8)
+    memory.copyBytes(from: bytes)
     staged.append(memory)
     return try log.stage(UnsafeRawBufferPointer(memory), from: origin, nowMs: nowMs)
   }
@@ -138,6 +142,19 @@ final class Fixture {
     let outcome = try stage(batch, from: origin)
     try commit()
     return outcome
+  }
+
+  /// Appends the end of a producer's transaction.
+  @discardableResult
+  func end(_ producerId: Int64, commit: Bool, epoch: Int16 = 0) throws -> AppendOutcome {
+    let outcome = try stage(Self.marker(producerId, commit: commit, epoch: epoch))
+    try self.commit()
+    return outcome
+  }
+
+  static func marker(_ producerId: Int64, commit: Bool, epoch: Int16 = 0) -> [UInt8] {
+    EndTransactionMarker(isCommit: commit, coordinatorEpoch: 1).batch(
+      timestamp: 1_000, producerId: producerId, producerEpoch: epoch)
   }
 
   /// Closes and opens again.

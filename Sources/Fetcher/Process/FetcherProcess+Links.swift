@@ -83,8 +83,13 @@ extension FetcherProcess {
       guard let file = descriptors.take() else { return }
       let log = SharedDescriptor(file)
       var index: SharedDescriptor?
-      if let file = descriptors.take() { index = SharedDescriptor(file) }
-      let segment = reader.cache.insert(description, log: log, index: index)
+      if description.carriesIndex, let file = descriptors.take() { index = SharedDescriptor(file) }
+      var transactionIndex: SharedDescriptor?
+      if description.transactions.carriesIndex, let file = descriptors.take() {
+        transactionIndex = SharedDescriptor(file)
+      }
+      let segment = reader.cache.insert(
+        description, log: log, index: index, transactionIndex: transactionIndex)
       answered(description.token) { offset in
         segment.addFloor(offset: offset, position: description.startPosition)
       }

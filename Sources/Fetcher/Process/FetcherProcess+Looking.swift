@@ -209,6 +209,7 @@ extension FetcherProcess {
     let isIncremental = fetch.session != nil
     for place in selected where fetch.partitions.targets[Int(place)].found.count > 0 {
       fetch.partitions.targets[Int(place)].found.segment = nil
+      fetch.partitions.targets[Int(place)].found.aborted = nil
       if isIncremental { fetch.partitions.moveToEnd(place) }
     }
     guard fetch.hasRefusals else { return }

@@ -80,7 +80,7 @@ final class FetchResponseEncoder {
     writer.writeInt64(found.highWatermark)
     writer.writeInt64(found.lastStableOffset)
     if head.version >= 5 { writer.writeInt64(found.logStartOffset) }
-    abortedTransactions(head)
+    abortedTransactions(found.count > 0 ? found.aborted?.all ?? [] : [], head)
     if head.version >= 11 { writer.writeInt32(-1) }
     count(found.count, head)
     if inline {
@@ -121,12 +121,16 @@ final class FetchResponseEncoder {
     pieces.removeAll(keepingCapacity: true)
   }
 
-  /// Null unless the reader wants to know: then empty, because no transaction is ever aborted here.
-  private func abortedTransactions(_ head: FetchHead) {
-    if head.isReadCommitted {
-      count(0, head)
-    } else {
-      writer.writeNullArray(compact: head.version >= 12)
+  /// Null unless the reader wants to know.
+  private func abortedTransactions(_ aborted: [AbortedTransaction], _ head: FetchHead) {
+    guard head.isReadCommitted else {
+      return writer.writeNullArray(compact: head.version >= 12)
+    }
+    count(aborted.count, head)
+    for transaction in aborted {
+      writer.writeInt64(transaction.producerId)
+      writer.writeInt64(transaction.firstOffset)
+      tags(head)
     }
   }
 

@@ -82,6 +82,9 @@ struct FoundRecords {
   /// They lie close to the end of the log.
   var isRecent = false
   var wantedOffset: Int64 = 0
+  /// The transactions that a read_committed reader must leave out. Without records: those found so
+  /// far, for the next look.
+  var aborted: AbortedTransactions?
 
   init() {}
 

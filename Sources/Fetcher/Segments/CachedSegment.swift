@@ -23,6 +23,9 @@ final class CachedSegment {
   let log: SharedDescriptor
   /// The offset index; an active segment has none until it has grown some.
   private(set) var index: SharedDescriptor?
+  /// The aborted transactions whose markers are in the segment.
+  private(set) var transactionIndex: SharedDescriptor?
+  private var transactions: SegmentTransactions
   /// Base offset of the segment after this one; `Int64.max` if it was the active one when asked for.
   private(set) var nextBaseOffset: Int64
   /// Size of a closed segment in bytes.
@@ -37,7 +40,7 @@ final class CachedSegment {
 
   init(
     number: UInt64, _ description: SegmentDescription, log: SharedDescriptor,
-    index: SharedDescriptor?
+    index: SharedDescriptor?, transactionIndex: SharedDescriptor? = nil
   ) {
     self.number = number
     slot = description.slot
@@ -47,18 +50,36 @@ final class CachedSegment {
     size = description.size
     self.log = log
     self.index = index
+    self.transactionIndex = transactionIndex
+    transactions = description.transactions
   }
 
-  var descriptorCount: Int { index == nil ? 1 : 2 }
+  var descriptorCount: Int { 1 + (index == nil ? 0 : 1) + (transactionIndex == nil ? 0 : 1) }
 
   var wasActive: Bool { nextBaseOffset == .max }
 
   /// Takes over what the logwriter says now.
-  func update(_ description: SegmentDescription, index: SharedDescriptor?) {
+  func update(
+    _ description: SegmentDescription, index: SharedDescriptor?,
+    transactionIndex: SharedDescriptor? = nil
+  ) {
     nextBaseOffset = description.nextBaseOffset
     size = description.size
+    transactions = description.transactions
     if self.index == nil { self.index = index }
+    if self.transactionIndex == nil { self.transactionIndex = transactionIndex }
   }
+
+  /// Whether all is known of aborted transactions that begin below `offset`, as far as their markers
+  /// are here. An index of the active segment grows, but its file is the same; one that it lacked
+  /// when it was asked for may have come since.
+  func knowsTransactions(below offset: Int64, _ entry: ScoreboardEntry) -> Bool {
+    transactions.edition == entry.abortedTransactionsEdition
+      || offset <= transactions.lastStableOffset || (wasActive && transactionIndex != nil)
+  }
+
+  /// The first segment behind this one with a transaction index, if `knowsTransactions`.
+  var nextTransactionIndex: Int64 { transactions.nextBaseOffset }
 
   private static let floorsMax = 16
 

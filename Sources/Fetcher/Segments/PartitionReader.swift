@@ -15,7 +15,7 @@ struct ReadLimit {
 struct PartitionReader {
   var cache: SegmentCache
   private var hints = PositionHints()
-  private let search = SegmentSearch()
+  let search = SegmentSearch()
   /// Bytes before the end of a log that whoever follows it may be behind.
   private static let recentBytes: Int64 = 16 << 20
 
@@ -41,7 +41,10 @@ struct PartitionReader {
       : entry.highWatermark
     guard target.fetchOffset < bound, limit.oneBatch || limit.bytes > 0 else { return found }
     do {
-      try locate(&found, target, slot: slot, entry, bound: bound, limit)
+      let upper = try locate(&found, target, slot: slot, entry, bound: bound, limit)
+      if readCommitted, entry.abortedTransactionsEdition != 0, found.count > 0 {
+        try collectAborted(&found, target, slot: slot, entry, below: upper)
+      }
       return found
     } catch .tooFar {
       found.state = .opening
@@ -81,10 +84,11 @@ struct PartitionReader {
     return (entry.leaderEpoch, entry.logEndOffset)
   }
 
+  /// - Returns: an offset that all records found are below, and not many others.
   private mutating func locate(
     _ found: inout FoundRecords, _ target: FetchTarget, slot: UInt32, _ entry: ScoreboardEntry,
     bound: Int64, _ limit: ReadLimit
-  ) throws(SegmentFault) {
+  ) throws(SegmentFault) -> Int64 {
     var offset = target.fetchOffset
     // More than one turn only where compaction left a segment without records at its end.
     while offset < bound {
@@ -94,7 +98,7 @@ struct PartitionReader {
       else {
         found.state = .opening
         found.wantedOffset = offset
-        return
+        return offset
       }
       let end = try end(segment, entry, bound: bound)
       if let start = try start(segment, offset, end), start < end {
@@ -102,19 +106,21 @@ struct PartitionReader {
         found.position = start
         found.isRecent =
           segment.baseOffset == entry.segmentBaseOffset && end - start <= Self.recentBytes
-        found.count = try length(
+        let (count, next) = try length(
           segment, from: start, to: end, min(target.maxBytes, limit.bytes), limit.oneBatch)
+        found.count = count
         if found.count == Int(end - start), segment.baseOffset == entry.segmentBaseOffset,
           bound == entry.highWatermark
         {
           hints.remember(segment, offset: bound, position: end)
         }
         if found.count == 0 { found.segment = nil }
-        return
+        return next ?? min(bound, segment.nextBaseOffset)
       }
-      guard !segment.wasActive, segment.nextBaseOffset > offset else { return }
+      guard !segment.wasActive, segment.nextBaseOffset > offset else { return offset }
       offset = segment.nextBaseOffset
     }
+    return offset
   }
 
   /// Where reading must stop in the segment.
@@ -136,18 +142,18 @@ struct PartitionReader {
     return try search.batch(segment, holding: offset, end: end)?.position
   }
 
-  /// How many bytes of whole batches from `start` fit.
+  /// How many bytes of whole batches from `start` fit, and where the next batch begins, if it is known.
   private mutating func length(
     _ segment: CachedSegment, from start: Int64, to end: Int64, _ max: Int, _ oneBatch: Bool
-  ) throws(SegmentFault) -> Int {
-    if end - start <= Int64(max) { return Int(end - start) }
+  ) throws(SegmentFault) -> (count: Int, nextOffset: Int64?) {
+    if end - start <= Int64(max) { return (Int(end - start), nil) }
     let (boundary, next) = try search.boundary(
       segment, from: start, limit: start + Int64(max), end: end)
     if boundary > start {
       if let next { hints.remember(segment, offset: next.baseOffset, position: boundary) }
-      return Int(boundary - start)
+      return (Int(boundary - start), next?.baseOffset)
     }
-    guard oneBatch, let next else { return 0 }
-    return Int(next.endPosition - start)
+    guard oneBatch, let next else { return (0, nil) }
+    return (Int(next.endPosition - start), next.lastOffset + 1)
   }
 }

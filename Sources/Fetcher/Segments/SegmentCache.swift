@@ -46,7 +46,8 @@ struct SegmentCache {
   /// Takes a segment over, or what is new about one that is here.
   @discardableResult
   mutating func insert(
-    _ description: SegmentDescription, log: SharedDescriptor, index: SharedDescriptor?
+    _ description: SegmentDescription, log: SharedDescriptor, index: SharedDescriptor?,
+    transactionIndex: SharedDescriptor? = nil
   ) -> CachedSegment {
     if let partition = partitions[description.slot],
       partition.generation != description.generation
@@ -57,12 +58,13 @@ struct SegmentCache {
     clock += 1
     if let known = partition.segments.first(where: { $0.baseOffset == description.baseOffset }) {
       descriptorCount -= known.descriptorCount
-      known.update(description, index: index)
+      known.update(description, index: index, transactionIndex: transactionIndex)
       descriptorCount += known.descriptorCount
       known.lastUse = clock
       return known
     }
-    let segment = CachedSegment(number: nextNumber, description, log: log, index: index)
+    let segment = CachedSegment(
+      number: nextNumber, description, log: log, index: index, transactionIndex: transactionIndex)
     nextNumber += 1
     segment.lastUse = clock
     let place =

@@ -15,6 +15,8 @@ enum SegmentFault: Error {
   case system(Errno)
   /// What lies there is no batch.
   case notABatch(position: Int64)
+  /// What lies there is no entry of a transaction index.
+  case notATransaction(position: Int64)
   /// The way to the batch is too long to be walked: the logwriter knows a shorter one.
   case tooFar
   /// A disk would have to be waited for: `SegmentSearch.coldPiece` must be read before.
@@ -23,15 +25,15 @@ enum SegmentFault: Error {
 
 /// The searches; one for the process, for its buffer.
 final class SegmentSearch {
-  private static let blockSize = 8192
+  static let blockSize = 8192
   private static let indexEntrySize = 8
   private static let entriesPerBlock = blockSize / indexEntrySize
   /// Reads of one walk: where the index reaches, a few are enough.
   private static let readsMax = 256
-  private let block = UnsafeMutableRawBufferPointer.allocate(byteCount: blockSize, alignment: 16)
+  let block = UnsafeMutableRawBufferPointer.allocate(byteCount: blockSize, alignment: 16)
   /// What of the file is in `block`.
   private var blockStart: Int64 = 0
-  private var blockCount = 0
+  var blockCount = 0
   /// What is around a block or a header is likely to be wanted too.
   private static let coldBytes = 64 << 10
   /// What the last search that met a part not in memory needs.
@@ -200,7 +202,9 @@ final class SegmentSearch {
     )
   }
 
-  private func read(_ file: SharedDescriptor, at position: Int64, count: Int)
+  /// Reads into `block`.
+  /// - Returns: how many bytes, fewer at the end of the file.
+  func read(_ file: SharedDescriptor, at position: Int64, count: Int)
     throws(SegmentFault) -> Int
   {
     let room = UnsafeMutableRawBufferPointer(rebasing: block[..<min(count, Self.blockSize)])

@@ -17,7 +17,7 @@ public enum FetcherToLogWriter: Message {
 public enum LogWriterToFetcher: Message {
   /// The scoreboard. First message, exactly once. (1 descriptor)
   case scoreboard
-  /// (1 descriptor: the segment's .log; with an index 2: .log, .index)
+  /// (1 descriptor, the segment's .log; then .index and .txnindex, if they come along)
   case segment(SegmentDescription)
   case segmentUnavailable(SegmentRefusal)
   /// Marked slots whose scoreboard entry has changed; their marks are taken off.
@@ -72,10 +72,12 @@ public struct SegmentDescription: Equatable, Sendable {
   public var startPosition: Int64
   /// The segment's offset index comes along as second descriptor.
   public var carriesIndex: Bool
+  public var transactions: SegmentTransactions
 
   public init(
     token: UInt64, slot: UInt32, generation: UInt32, baseOffset: Int64, nextBaseOffset: Int64,
-    size: Int64, startPosition: Int64, carriesIndex: Bool
+    size: Int64, startPosition: Int64, carriesIndex: Bool,
+    transactions: SegmentTransactions = .unknown
   ) {
     self.token = token
     self.slot = slot
@@ -85,9 +87,10 @@ public struct SegmentDescription: Equatable, Sendable {
     self.size = size
     self.startPosition = startPosition
     self.carriesIndex = carriesIndex
+    self.transactions = transactions
   }
 
-  var descriptorCount: Int { carriesIndex ? 2 : 1 }
+  var descriptorCount: Int { 1 + (carriesIndex ? 1 : 0) + (transactions.carriesIndex ? 1 : 0) }
 
   func encode(into writer: inout MessageWriter) {
     writer.put(token)
@@ -98,6 +101,7 @@ public struct SegmentDescription: Equatable, Sendable {
     writer.put(size)
     writer.put(startPosition)
     writer.put(carriesIndex)
+    transactions.encode(into: &writer)
   }
 
   init(from reader: inout MessageReader) throws(MessageError) {
@@ -105,7 +109,48 @@ public struct SegmentDescription: Equatable, Sendable {
       token: try reader.integer(), slot: try reader.integer(), generation: try reader.integer(),
       baseOffset: try reader.integer(), nextBaseOffset: try reader.integer(),
       size: try reader.integer(), startPosition: try reader.integer(),
-      carriesIndex: try reader.bool())
+      carriesIndex: try reader.bool(), transactions: try SegmentTransactions(from: &reader))
+  }
+}
+
+/// What the logwriter knows of the aborted transactions in and behind a segment. It holds for offsets
+/// below `lastStableOffset` for ever, and for all as long as the scoreboard shows the same edition:
+/// until then no index has grown.
+public struct SegmentTransactions: Equatable, Sendable {
+  /// The segment's transaction index comes along as last descriptor. Without it the segment has no
+  /// marker of an aborted transaction.
+  public var carriesIndex: Bool
+  /// Base offset of the first segment behind this one that has a transaction index; `Int64.max`
+  /// without one. Nobody need ask for the segments between.
+  public var nextBaseOffset: Int64
+  public var lastStableOffset: Int64
+  /// As on the scoreboard.
+  public var edition: UInt32
+
+  /// For a reader that does not care.
+  public static let unknown = SegmentTransactions(
+    carriesIndex: false, nextBaseOffset: .max, lastStableOffset: -1, edition: 0)
+
+  public init(
+    carriesIndex: Bool, nextBaseOffset: Int64, lastStableOffset: Int64, edition: UInt32
+  ) {
+    self.carriesIndex = carriesIndex
+    self.nextBaseOffset = nextBaseOffset
+    self.lastStableOffset = lastStableOffset
+    self.edition = edition
+  }
+
+  func encode(into writer: inout MessageWriter) {
+    writer.put(carriesIndex)
+    writer.put(nextBaseOffset)
+    writer.put(lastStableOffset)
+    writer.put(edition)
+  }
+
+  init(from reader: inout MessageReader) throws(MessageError) {
+    self.init(
+      carriesIndex: try reader.bool(), nextBaseOffset: try reader.integer(),
+      lastStableOffset: try reader.integer(), edition: try reader.integer())
   }
 }
 

@@ -165,15 +165,6 @@ extension PartitionLog {
     }
   }
 
-  /// Every aborted transaction that the log knows.
-  public func abortedTransactions() throws(StorageError) -> [AbortedTransaction] {
-    var all: [AbortedTransaction] = []
-    for segment in segments {
-      all += try TransactionIndex.read(path(.txnindex, segment.baseOffset), device)
-    }
-    return all
-  }
-
   /// Everything below `offset` is clean.
   public func cleaned(upTo offset: Int64) {
     cleanedOffset = max(cleanedOffset, min(offset, logEndOffset))

@@ -248,6 +248,7 @@ public final class SegmentReplacement {
     log.segments.replaceSubrange(
       first..<first + old.count, with: [LogSegment(baseOffset: baseOffset, size: size)])
     log.swapBaseOffset = baseOffset
+    log.replaceTransactionIndexes(goneOffsets, by: aborted.isEmpty ? nil : baseOffset)
     let dueMs = Clock.wallMs() &+ log.settings.config.fileDeleteDelayMs
     do throws(StorageError) {
       for segment in old {

@@ -81,7 +81,7 @@ struct SwapRecovery {
     let end = try environment.scanner.scan(
       file.file, path: path, from: 0, size: size, segmentBase: offset, nextOffset: offset,
       nextSegmentBase: nil, checkedFrom: .max
-    ) { (_, _) throws(StorageError) in }
+    ) { (_, _, _) throws(StorageError) in }
     if let defect = end.defect {
       throw StorageError(
         "open", path, .corruption(defect, offsets: end.nextOffset..<end.nextOffset + 1))

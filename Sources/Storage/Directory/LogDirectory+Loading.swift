@@ -10,6 +10,8 @@ struct FoundPartition {
   let logStartOffset: Int64
   let cleanedOffset: Int64
   let isClean: Bool
+  /// What a clean stop has left need not be looked through for transactions if this is false.
+  let mayHaveOpenTransactions: Bool
 }
 
 extension LogDirectory {
@@ -22,6 +24,8 @@ extension LogDirectory {
     var offsets: Set<Int64> = []
     var renamed: Set<Int64> = []
     var indexes: [LogFileKind: Set<Int64>] = [.index: [], .timeindex: []]
+    var transactionIndexes: [Int64] = []
+    var snapshots: [Int64] = []
     for name in names {
       if name.hasSuffix(LogFileName.deletedSuffix),
         let file = LogFileName.parse(String(name.dropLast(LogFileName.deletedSuffix.utf8.count)))
@@ -31,6 +35,8 @@ extension LogDirectory {
       guard let (offset, kind) = LogFileName.parse(name) else { continue }
       offsets.insert(offset)
       indexes[kind]?.insert(offset)
+      if kind == .txnindex { transactionIndexes.append(offset) }
+      if kind == .snapshot { snapshots.append(offset) }
       guard kind == .log else { continue }
       let status = try about("stat", "\(directory)/\(name)") { () throws(Errno) in
         try File.status("\(directory)/\(name)")
@@ -65,7 +71,33 @@ extension LogDirectory {
       if !log.needsRecovery { log.logEndOffset = found.recoveryPoint }
     }
     checkFiles(of: log, indexes, renamed)
+    if log.isOffline { return log }
+    try takeTransactionIndexes(of: log, transactionIndexes.sorted())
+    if found.isClean, found.mayHaveOpenTransactions, !log.needsRecovery {
+      do throws(StorageError) { try log.findFirstUnstableOffset(snapshots) } catch {
+        // The log is there, and offline.
+        if !log.isOffline { throw error }
+      }
+    }
     return log
+  }
+
+  /// Which segments have a transaction index with an entry in it. One without its segment is what a
+  /// crash left: a later segment must not be taken for its own.
+  private func takeTransactionIndexes(of log: PartitionLog, _ offsets: [Int64])
+    throws(StorageError)
+  {
+    for offset in offsets where offset >= log.segments[0].baseOffset {
+      let file = log.path(.txnindex, offset)
+      try about("stat", file) { () throws(Errno) in
+        guard log.segments.contains(where: { $0.baseOffset == offset }) else {
+          return try environment.device.remove(file)
+        }
+        if try File.status(file).size >= Int64(TransactionIndexEntry.size) {
+          log.noteTransactionIndex(of: offset)
+        }
+      }
+    }
   }
 
   /// Closed segments below the recovery point were on disk with all their files. An index that is

@@ -78,6 +78,7 @@ public final class LogDirectory {
     meta = try Self.identity(path, nodeId: nodeId, clusterId: clusterId, device)
     let marker = "\(path)/\(CleanShutdown.fileName)"
     let isMarked = File.exists(marker)
+    let mayHaveOpen = isMarked ? try CleanShutdown.mayHaveOpenTransactions(marker, device) : true
     let names = try about("list", path) { () throws(Errno) in try File.names(in: path) }
     let isClean = isMarked || !names.contains { PartitionDirectory($0).isPartition }
     wasClosedCleanly = isClean
@@ -98,7 +99,8 @@ public final class LogDirectory {
           partition: partition, recoveryPoint: recoveryPoints[partition] ?? 0,
           logStartOffset: logStarts[partition] ?? 0,
           cleanedOffset: cleaned[partition] ?? -1,
-          isClean: isClean && recoveryPoints[partition] != nil)
+          isClean: isClean && recoveryPoints[partition] != nil,
+          mayHaveOpenTransactions: mayHaveOpen)
         do throws(StorageError) {
           logs[partition] = try load(found, settings)
         } catch {
@@ -215,8 +217,9 @@ public final class LogDirectory {
     }
     try writeCheckpoints(durable: true)
     if isComplete {
+      let hasOpen = all.contains { $0.firstUnstableOffset >= 0 }
       try device.replace(
-        "\(path)/\(CleanShutdown.fileName)", with: CleanShutdown.contents, durable: true)
+        "\(path)/\(CleanShutdown.fileName)", with: CleanShutdown.contents(hasOpen), durable: true)
     }
     return failures
   }
@@ -314,9 +317,19 @@ public final class LogDirectory {
 
 /// .kafka_cleanshutdown: written last at a clean stop, removed first at a start (Kafka's
 /// CleanShutdownFileHandler). The epoch is for Kafka's controller; that the file is there is what counts.
+/// A field of ours, which Kafka passes over, says that no transaction was open: the next start need not
+/// look into every snapshot for one.
 enum CleanShutdown {
   static let fileName = ".kafka_cleanshutdown"
-  static let contents = Array(#"{"version":0,"brokerEpoch":-1}"#.utf8)
+
+  static func contents(_ hasOpenTransactions: Bool) -> [UInt8] {
+    Array(
+      #"{"version":0,"brokerEpoch":-1,"openTransactions":\#(hasOpenTransactions)}"#.utf8)
+  }
+
+  static func mayHaveOpenTransactions(_ path: String, _ device: LogDevice) throws(StorageError)
+    -> Bool
+  { try device.contents(path) != contents(false) }
 }
 
 extension PartitionDirectory {

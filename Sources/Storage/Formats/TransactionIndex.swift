@@ -7,33 +7,67 @@
 //  18  8  lastOffset         the abort marker
 //  26  8  lastStableOffset   once the marker was there
 //
-// No checksum. A crash may leave part of an entry at the end, which is not read. A segment without
-// aborted transactions need not have the file.
+// No checksum. The entry is written behind its marker, before any reader hears of the marker, and is on
+// disk before the recovery point that is written down passes it. A crash may leave part of an entry,
+// zeros, or entries whose markers are lost: recovery keeps the entries below the point from which it
+// reads batches and makes the others anew. A segment without aborted transactions need not have the
+// file.
 
 import Linux
 import Model
 
-enum TransactionIndex {
-  private static let entrySize = 34
+/// An entry of the index.
+struct TransactionIndexEntry: IndexEntry, Equatable {
+  static let size = 34
+  static let kind = LogFileKind.txnindex
+  var version: Int16 = 0
+  var transaction: AbortedTransaction
 
+  init(_ transaction: AbortedTransaction) { self.transaction = transaction }
+
+  init(_ bytes: UnsafeRawBufferPointer) {
+    version = bytes.bigEndian(at: 0)
+    transaction = AbortedTransaction(
+      producerId: bytes.bigEndian(at: 2), firstOffset: bytes.bigEndian(at: 10),
+      lastOffset: bytes.bigEndian(at: 18), lastStableOffset: bytes.bigEndian(at: 26))
+  }
+
+  func write(to bytes: UnsafeMutableRawBufferPointer) {
+    bytes.setBigEndian(version, at: 0)
+    bytes.setBigEndian(transaction.producerId, at: 2)
+    bytes.setBigEndian(transaction.firstOffset, at: 10)
+    bytes.setBigEndian(transaction.lastOffset, at: 18)
+    bytes.setBigEndian(transaction.lastStableOffset, at: 26)
+  }
+
+  func follows(_ other: Self) -> Bool {
+    transaction.lastOffset > other.transaction.lastOffset
+      && transaction.lastStableOffset >= other.transaction.lastStableOffset
+  }
+
+  /// No transaction begins with its own marker.
+  var isZero: Bool {
+    transaction
+      == AbortedTransaction(producerId: 0, firstOffset: 0, lastOffset: 0, lastStableOffset: 0)
+  }
+}
+
+enum TransactionIndex {
   /// The entries of the file at `path`; none when there is no file.
   static func read(_ path: String, _ device: LogDevice) throws(StorageError)
     -> [AbortedTransaction]
   {
     guard let bytes = try device.contents(path) else { return [] }
+    let size = TransactionIndexEntry.size
     let entries: [AbortedTransaction]? = bytes.withUnsafeBytes { raw in
       var entries: [AbortedTransaction] = []
       var position = 0
-      while raw.count - position >= entrySize {
-        let version: Int16 = raw.bigEndian(at: position)
-        guard version == 0 else { return nil }
-        entries.append(
-          AbortedTransaction(
-            producerId: raw.bigEndian(at: position + 2),
-            firstOffset: raw.bigEndian(at: position + 10),
-            lastOffset: raw.bigEndian(at: position + 18),
-            lastStableOffset: raw.bigEndian(at: position + 26)))
-        position += entrySize
+      while raw.count - position >= size {
+        let entry = TransactionIndexEntry(
+          UnsafeRawBufferPointer(rebasing: raw[position..<position + size]))
+        guard entry.version == 0 else { return nil }
+        entries.append(entry.transaction)
+        position += size
       }
       return entries
     }
@@ -44,14 +78,13 @@ enum TransactionIndex {
   }
 
   static func encode(_ transactions: [AbortedTransaction]) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: transactions.count * entrySize)
+    let size = TransactionIndexEntry.size
+    var bytes = [UInt8](repeating: 0, count: transactions.count * size)
     bytes.withUnsafeMutableBytes { raw in
       for (index, transaction) in transactions.enumerated() {
-        let position = index * entrySize
-        raw.setBigEndian(transaction.producerId, at: position + 2)
-        raw.setBigEndian(transaction.firstOffset, at: position + 10)
-        raw.setBigEndian(transaction.lastOffset, at: position + 18)
-        raw.setBigEndian(transaction.lastStableOffset, at: position + 26)
+        let start = index * size
+        TransactionIndexEntry(transaction).write(
+          to: UnsafeMutableRawBufferPointer(rebasing: raw[start..<start + size]))
       }
     }
     return bytes

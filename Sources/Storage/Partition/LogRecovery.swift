@@ -1,5 +1,6 @@
 // After a crash: read every batch behind the recovery point, cut the log before the first one that is
-// not whole, and derive the rest (indexes, producers, leader epochs) from what is left.
+// not whole, and derive the rest (indexes, aborted transactions, producers, leader epochs) from what
+// is left.
 //
 // What was below the recovery point had been promised to be on disk. If it cannot be walked through,
 // or is not there, nothing is cut: the log goes offline with an error that names the offsets, and its
@@ -91,12 +92,13 @@ public final class LogRecovery {
     if let known {
       opened = known
     } else {
-      opened = try log.openSegment(segment, keepBelow: base, nowMs: nowMs)
+      opened = try log.openSegment(
+        segment, keepBelow: base, transactionsBelow: .max, nowMs: nowMs)
     }
     let from = at.isStart ? ScanEnd(position: 0, nextOffset: base) : at
     let end = try log.walk(
-      opened, segment, at: from, replayFrom: .max, checkedFrom: .max, isIndexed: false,
-      bytesMax: bytesMax)
+      opened, segment, at: from, replayFrom: .max, checkedFrom: .max, abortedFrom: .max,
+      isIndexed: false, bytesMax: bytesMax)
     bytesDone += end.position - from.position
     if let defect = end.defect { throw promised(defect, segment, end.nextOffset) }
     if end.isPaused {
@@ -166,13 +168,14 @@ public final class LogRecovery {
         return try finish(
           index, "segment \(segment.baseOffset) begins before the end of the one before")
       }
-      opened = try log.openSegment(segment, keepBelow: point, nowMs: nowMs)
+      opened = try log.openSegment(
+        segment, keepBelow: point, transactionsBelow: point, nowMs: nowMs)
     }
     let from =
       at.isStart
       ? try log.walkStart(opened, segment, replayFrom: replayFrom) : at
     let end = try log.walk(
-      opened, segment, at: from, replayFrom: replayFrom, checkedFrom: point,
+      opened, segment, at: from, replayFrom: replayFrom, checkedFrom: point, abortedFrom: point,
       isIndexed: !opened.isRebuilt, bytesMax: bytesMax)
     let start = at.isStart && point <= segment.baseOffset ? 0 : from.position
     report.checkedBytes += end.position - start

@@ -36,6 +36,7 @@ public enum AppendDefect: String, Sendable {
   case length = "a batch of another length than announced"
   case notOne = "more than one batch of a producer"
   case offsets = "a batch whose offsets do not match its number of records"
+  case marker = "a control batch that ends no transaction"
 }
 
 extension PartitionLog {
@@ -90,6 +91,16 @@ extension PartitionLog {
         return (.duplicate(baseOffset: batch.firstOffset, timestampMs: batch.timestamp), 0)
       }
     }
+    let records = UnsafeRawBufferPointer(
+      rebasing: bytes[RecordBatchHeader.size..<header.sizeInBytes])
+    var marker: EndTransactionMarker?
+    if header.isControlBatch {
+      marker = EndTransactionMarker(header, records: records)
+      guard let marker, header.hasProducerId else { return (.malformed(.marker), 0) }
+      let error = producers.judge(marker, header)
+      if error != .none { return (.refused(error), 0) }
+      if segment.transactionIndex.isFull { try commit() }
+    }
     if config.logAppendTime {
       RecordBatchHeader.assignLogAppendTime(nowMs, in: copy)
       header.maxTimestamp = nowMs
@@ -105,9 +116,7 @@ extension PartitionLog {
       // The flush of the old one may have failed at once.
       if let failure { throw failure }
     }
-    let records = UnsafeRawBufferPointer(
-      rebasing: bytes[RecordBatchHeader.size..<header.sizeInBytes])
-    place(header, copy, records, in: buffer)
+    place(header, copy, records, marker, in: buffer)
     let logAppendTimeMs = config.logAppendTime ? nowMs : -1
     return (
       .staged(baseOffset: header.baseOffset, logAppendTimeMs: logAppendTimeMs), header.sizeInBytes
@@ -119,7 +128,7 @@ extension PartitionLog {
   @inline(__always)
   private func place(
     _ header: RecordBatchHeader, _ copy: UnsafeMutableRawBufferPointer,
-    _ records: UnsafeRawBufferPointer, in buffer: AppendBuffer
+    _ records: UnsafeRawBufferPointer, _ marker: EndTransactionMarker?, in buffer: AppendBuffer
   ) {
     let target = buffer.nextHeader
     if target.baseAddress != copy.baseAddress {
@@ -132,7 +141,9 @@ extension PartitionLog {
         baseOffset: header.baseOffset, lastOffset: header.lastOffset,
         maxTimestamp: header.maxTimestamp, size: header.sizeInBytes),
       records: records)
-    if header.hasProducerId { take(header) }
+    if header.hasProducerId, let aborted = take(header, marker) {
+      active?.transactionIndex.append(TransactionIndexEntry(aborted))
+    }
   }
 
   /// Writes everything staged with one pwritev.
@@ -149,12 +160,15 @@ extension PartitionLog {
     do throws(StorageError) {
       if leaderEpoch > epochs.last?.epoch ?? -1 { try beginEpoch() }
       try write(buffer, to: active, at: position)
+      // Nobody may read up to a marker whose entry is not there.
+      if active.transactionIndex.pendingCount > 0 { try flushTransactionIndex(active) }
     } catch {
       undo(position, error)
       throw error
     }
     segments[last].size = position + Int64(buffer.size)
     logEndOffset = buffer[buffer.count - 1].lastOffset + 1
+    firstUnstableOffset = producers.firstUnstableOffset
     defer { buffer.removeAll() }
     let interval = settings.config.indexIntervalBytes
     for index in 0..<buffer.count {
@@ -207,8 +221,14 @@ extension PartitionLog {
     return nil
   }
 
-  func take(_ header: RecordBatchHeader) {
-    if header.isControlBatch { producers.apply(marker: header) } else { producers.apply(header) }
+  /// Takes over what a batch says of its producer. A control batch that compaction has emptied says
+  /// nothing: all of its transaction is gone.
+  /// - Returns: the transaction that it aborts.
+  @discardableResult
+  func take(_ header: RecordBatchHeader, _ marker: EndTransactionMarker?) -> AbortedTransaction? {
+    if header.isControlBatch { return marker.flatMap { producers.apply($0, header) } }
+    producers.apply(header)
+    return nil
   }
 
   private func write(_ buffer: AppendBuffer, to active: ActiveSegment, at position: Int64)

@@ -104,8 +104,10 @@ extension PartitionLog {
   /// Opens the index files of the active segment, brought up to date, to be synced.
   func indexesToSync(_ body: (SyncedFile) -> Void) throws(StorageError) {
     if let active { try flushTails(active) }
-    for kind in [LogFileKind.index, .timeindex] {
-      let path = path(kind, activeSegment.baseOffset)
+    let base = activeSegment.baseOffset
+    for kind in [LogFileKind.index, .timeindex, .txnindex] {
+      if kind == .txnindex, transactionIndexes.last != base { continue }
+      let path = path(kind, base)
       do throws(Errno) { body(SyncedFile(path, try device.open(path, .readOnly))) } catch {
         if !error.isNotFound { throw StorageError("sync", path, .system(error)) }
       }
@@ -151,6 +153,7 @@ extension PartitionLog {
       }
       if isActive, !withItsIndexes { continue }
       for kind in [LogFileKind.index, .timeindex, .txnindex] {
+        if kind == .txnindex, !transactionIndexes.contains(base) { continue }
         try add(path(kind, base), mayBeMissing: true)
       }
     }

@@ -23,7 +23,8 @@ extension PartitionLog {
     do throws(StorageError) {
       environment.openLogs.admit(self)
       let segment = activeSegment
-      let opened = try openSegment(segment, keepBelow: logEndOffset, nowMs: nowMs)
+      let opened = try openSegment(
+        segment, keepBelow: logEndOffset, transactionsBelow: logEndOffset, nowMs: nowMs)
       let size = try about("stat", path(.log, segment.baseOffset)) { () throws(Errno) in
         try File.status(opened.active.file).size
       }
@@ -57,11 +58,11 @@ extension PartitionLog {
     let isRebuilt: Bool
   }
 
-  /// Opens a segment with those index entries that are below offset `keepBelow` and fit the log; the
-  /// files are cut to them.
-  func openSegment(_ segment: LogSegment, keepBelow offset: Int64, nowMs: Int64)
-    throws(StorageError) -> Opened
-  {
+  /// Opens a segment with those index entries that are below offset `keepBelow` and fit the log, and
+  /// those of transactions aborted below `transactionsBelow`; the files are cut to them.
+  func openSegment(
+    _ segment: LogSegment, keepBelow offset: Int64, transactionsBelow: Int64, nowMs: Int64
+  ) throws(StorageError) -> Opened {
     let path = path(.log, segment.baseOffset)
     let file = try about("open", path) { () throws(Errno) in
       try device.open(path, .readWrite)
@@ -94,8 +95,9 @@ extension PartitionLog {
     let active = ActiveSegment(
       baseOffset: segment.baseOffset, file: file,
       offsetIndex: IndexTail(flushedCount: offsets.count, last: offsets.last),
-      timeIndex: IndexTail(flushedCount: times.count, last: times.last), openedMs: nowMs,
-      rollJitterMs: rollJitterMs())
+      timeIndex: IndexTail(flushedCount: times.count, last: times.last),
+      transactionIndex: try keptTransactions(segment.baseOffset, below: transactionsBelow),
+      openedMs: nowMs, rollJitterMs: rollJitterMs())
     active.firstTimestamp = first?.maxTimestamp ?? RecordBatchHeader.noTimestamp
     return Opened(
       active: active, indexedPosition: indexedPosition, indexedOffset: indexedOffset,
@@ -105,7 +107,7 @@ extension PartitionLog {
   /// Cuts an index file before the first entry that `isBeyond`; says what is left. Behind it a crash
   /// may have kept some writes and not others, so that entries there are in no order: the last one
   /// that is kept follows the one before it.
-  private func keep<Entry: IndexEntry>(_ baseOffset: Int64, _ isBeyond: (Entry) -> Bool)
+  func keep<Entry: IndexEntry>(_ baseOffset: Int64, _ isBeyond: (Entry) -> Bool)
     throws(StorageError) -> (count: Int, last: Entry?)
   {
     let path = path(Entry.kind, baseOffset)
@@ -169,12 +171,13 @@ extension PartitionLog {
     let start = try walkStart(opened, activeSegment, replayFrom: replayFrom)
     let end = try walk(
       opened, activeSegment, at: start, replayFrom: replayFrom, checkedFrom: .max,
-      isIndexed: !opened.isRebuilt)
+      abortedFrom: .max, isIndexed: !opened.isRebuilt)
     if opened.isRebuilt { try syncRebuilt(opened.active) }
     if let defect = end.defect { throw corrupt(defect, from: end.nextOffset) }
     guard end.nextOffset == logEndOffset else {
       throw corrupt("the log ends at offset \(end.nextOffset)", from: end.nextOffset)
     }
+    firstUnstableOffset = producers.firstUnstableOffset
     isLoaded = true
   }
 
@@ -222,8 +225,8 @@ extension PartitionLog {
     return try environment.scanner.scan(
       file, path: path, from: start.position, size: segment.size, segmentBase: segment.baseOffset,
       nextOffset: start.nextOffset, nextSegmentBase: nil, checkedFrom: .max, bytesMax: bytesMax
-    ) { (header, _) throws(StorageError) in
-      if header.baseOffset >= offset, header.hasProducerId { take(header) }
+    ) { (header, _, marker) throws(StorageError) in
+      if header.baseOffset >= offset, header.hasProducerId { take(header, marker) }
     }
   }
 
@@ -256,11 +259,13 @@ extension PartitionLog {
 
   /// Walks a segment to its end: index entries from the last one on, producers from `replayFrom`,
   /// checksums from `checkedFrom`, leader epochs all the way.
-  /// - Parameter isIndexed: what is below `indexedBelow` gets no more entries. They would not be on
-  ///   disk, and one index might lose them and not the other.
+  /// - Parameters:
+  ///   - abortedFrom: markers from here on lack their entries in the transaction index.
+  ///   - isIndexed: what is below `indexedBelow` gets no more entries. They would not be on disk, and
+  ///     one index might lose them and not the other.
   func walk(
     _ opened: Opened, _ segment: LogSegment, at start: ScanEnd, replayFrom: Int64,
-    checkedFrom: Int64, isIndexed: Bool, bytesMax: Int64 = .max
+    checkedFrom: Int64, abortedFrom: Int64, isIndexed: Bool, bytesMax: Int64 = .max
   ) throws(StorageError) -> ScanEnd {
     let settled = isIndexed ? indexedBelow : 0
     let active = opened.active
@@ -270,7 +275,7 @@ extension PartitionLog {
       segmentBase: segment.baseOffset, nextOffset: start.nextOffset,
       nextSegmentBase: segments.first { $0.baseOffset > segment.baseOffset }?.baseOffset,
       checkedFrom: checkedFrom, bytesMax: bytesMax
-    ) { (header, position) throws(StorageError) in
+    ) { (header, position, marker) throws(StorageError) in
       if position >= opened.indexedPosition {
         let batch = StagedBatch(
           baseOffset: header.baseOffset, lastOffset: header.lastOffset,
@@ -286,7 +291,11 @@ extension PartitionLog {
         epochs.append(
           LeaderEpochEntry(epoch: header.partitionLeaderEpoch, startOffset: header.baseOffset))
       }
-      if header.baseOffset >= replayFrom, header.hasProducerId { take(header) }
+      guard header.baseOffset >= replayFrom, header.hasProducerId,
+        let aborted = take(header, marker), header.baseOffset >= abortedFrom
+      else { return }
+      if active.transactionIndex.isFull { try flushTransactionIndex(active) }
+      active.transactionIndex.append(TransactionIndexEntry(aborted))
     }
   }
 }

@@ -17,6 +17,18 @@ public struct SegmentHandle: ~Copyable {
   /// The offset index; beside an active segment the newest entries are not in its file, and there
   /// may be none yet.
   public let index: OwnedFD?
+  /// The aborted transactions, if there is a file of them.
+  public let transactionIndex: OwnedFD?
+  public let transactions: TransactionKnowledge
+}
+
+/// What a reader of a segment may know of aborted transactions. It holds for offsets below
+/// `lastStableOffset`, and for all as long as the log's `abortedTransactionsEdition` is `edition`.
+public struct TransactionKnowledge: Equatable, Sendable {
+  /// The next segment behind this one with a transaction index; `Int64.max` without one.
+  public let nextBaseOffset: Int64
+  public let lastStableOffset: Int64
+  public let edition: UInt32
 }
 
 /// The offset of the batch with the greatest timestamp (its last record), and that timestamp.
@@ -108,7 +120,12 @@ extension PartitionLog {
     return SegmentHandle(
       segment: segment, nextBaseOffset: isActive ? .max : segments[index + 1].baseOffset,
       startPosition: position, log: log,
-      index: try openIfThere(self.path(.index, segment.baseOffset)))
+      index: try openIfThere(self.path(.index, segment.baseOffset)),
+      transactionIndex: transactionIndexes.contains(segment.baseOffset)
+        ? try openIfThere(self.path(.txnindex, segment.baseOffset)) : nil,
+      transactions: TransactionKnowledge(
+        nextBaseOffset: nextTransactionIndex(behind: segment.baseOffset),
+        lastStableOffset: lastStableOffset, edition: abortedTransactionsEdition))
   }
 
   private func openIfThere(_ path: String) throws(StorageError) -> OwnedFD? {

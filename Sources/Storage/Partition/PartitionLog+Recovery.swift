@@ -58,12 +58,14 @@ extension PartitionLog {
       try removeFiles(of: segment)
     }
     segments.removeSubrange(index...)
+    forgetTransactionIndexes()
     try device.syncDirectory(path)
   }
 
   /// Snapshots and epochs as the recovered batches have them; `known` are those on disk.
   func finishRecovery(_ known: [LeaderEpochEntry]) throws(StorageError) {
     try takeSnapshot(at: logEndOffset)
+    firstUnstableOffset = producers.firstUnstableOffset
     epochs.removeAll { $0.startOffset >= logEndOffset }
     if epochs != known { try writeEpochs(isFirst: known.isEmpty) }
   }

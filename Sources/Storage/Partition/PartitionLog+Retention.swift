@@ -78,6 +78,7 @@ extension PartitionLog {
           segments[0].baseOffset, of: partition, dueMs: nowMs + settings.config.fileDeleteDelayMs)
         segments.removeFirst()
       }
+      forgetTransactionIndexes()
       try trimEpochs()
     } catch {
       if !error.mayPass { fail(error) }
@@ -104,6 +105,8 @@ extension PartitionLog {
     recoveryPoint = logStartOffset
     indexedBelow = logStartOffset
     producers = ProducerState()
+    firstUnstableOffset = -1
+    transactionIndexes = []
     snapshotOffset = -1
     epochs = []
     try writeEpochs(isFirst: false)
@@ -189,7 +192,7 @@ extension PartitionLog {
     let end = try environment.scanner.scan(
       file, path: path, from: position, size: segment.size, segmentBase: segment.baseOffset,
       nextOffset: segment.baseOffset, nextSegmentBase: nil, checkedFrom: .max
-    ) { (header, _) throws(StorageError) in
+    ) { (header, _, _) throws(StorageError) in
       greatest = max(greatest, header.maxTimestamp)
       if header.lastOffset == offset { found = header.maxTimestamp }
     }

@@ -40,7 +40,8 @@ extension PartitionLog {
     return ActiveSegment(
       baseOffset: segment.baseOffset, file: file,
       offsetIndex: IndexTail(flushedCount: 0, last: nil),
-      timeIndex: IndexTail(flushedCount: 0, last: nil), openedMs: nowMs,
+      timeIndex: IndexTail(flushedCount: 0, last: nil),
+      transactionIndex: IndexTail(flushedCount: 0, last: nil), openedMs: nowMs,
       rollJitterMs: rollJitterMs())
   }
 
@@ -77,6 +78,7 @@ extension PartitionLog {
   func flushTails(_ active: ActiveSegment) throws(StorageError) {
     try active.offsetIndex.flush(path(.index, active.baseOffset), device)
     try active.timeIndex.flush(path(.timeindex, active.baseOffset), device)
+    try flushTransactionIndex(active)
   }
 
   /// The same behind an append that is done already: entries wait in memory while the disk has no

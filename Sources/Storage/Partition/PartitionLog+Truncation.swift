@@ -7,7 +7,7 @@ import Records
 extension PartitionLog {
   /// Removes every batch with offsets from `offset` on, a batch across it as a whole. Nothing may be
   /// staged. `offset` is not below the first segment.
-  public func truncate(to offset: Int64) throws(StorageError) {
+  public func truncate(to offset: Int64, nowMs: Int64) throws(StorageError) {
     precondition(offset >= segments[0].baseOffset, "truncation below the first segment")
     if offset >= logEndOffset { return }
     do throws(StorageError) {
@@ -22,6 +22,7 @@ extension PartitionLog {
       let index = segments.lastIndex { $0.baseOffset <= offset } ?? 0
       for segment in segments[(index + 1)...] { try removeFiles(of: segment) }
       segments.removeSubrange((index + 1)...)
+      forgetTransactionIndexes()
       try cut(&segments[index], at: offset)
       for snapshot in try snapshots() where snapshot > logEndOffset {
         let path = path(.snapshot, snapshot)
@@ -32,6 +33,8 @@ extension PartitionLog {
       cleanedOffset = min(cleanedOffset, logEndOffset)
       logStartOffset = min(logStartOffset, logEndOffset)
       isLoaded = false
+      // Cuts the indexes too, and reads back which transactions are open again.
+      _ = try openedSegment(nowMs: nowMs)
     } catch {
       fail(error)
       throw error

@@ -66,6 +66,13 @@ public final class PartitionLog {
   var snapshotOffset: Int64 = -1
   var epochs: [LeaderEpochEntry] = []
   var producers = ProducerState()
+  /// Where the earliest transaction begins that is open at the end of the log; -1: none is. Known of a
+  /// log at rest, too, and not touched by what is staged.
+  var firstUnstableOffset: Int64 = -1
+  /// The segments that have a transaction index, by base offset, ascending.
+  var transactionIndexes: [Int64] = []
+  /// Changes whenever one of them has grown.
+  var transactionIndexEdition: UInt32 = 0
   var active: ActiveSegment?
   private var offline: Offline?
   public unowned let directory: LogDirectory
@@ -105,8 +112,8 @@ public final class PartitionLog {
 
   /// Records below belong to no transaction that is still open.
   public var lastStableOffset: Int64 {
-    producers.firstUnstableOffset >= 0
-      ? max(logStartOffset, min(producers.firstUnstableOffset, highWatermark)) : highWatermark
+    firstUnstableOffset >= 0
+      ? max(logStartOffset, min(firstUnstableOffset, highWatermark)) : highWatermark
   }
 
   public var activeSegment: LogSegment { segments[segments.count - 1] }

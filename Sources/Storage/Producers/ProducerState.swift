@@ -77,16 +77,33 @@ struct ProducerState {
     if began, firstUnstableOffset < 0 { firstUnstableOffset = batch.baseOffset }
   }
 
+  /// Judges a marker that is to be appended: an older epoch, of the producer or of its coordinator, is
+  /// out of date.
+  func judge(_ marker: EndTransactionMarker, _ batch: RecordBatchHeader) -> ErrorCode {
+    guard let entry = entries[batch.producerId] else { return .none }
+    if batch.producerEpoch < entry.producerEpoch { return .invalidProducerEpoch }
+    return marker.coordinatorEpoch < entry.coordinatorEpoch ? .transactionCoordinatorFenced : .none
+  }
+
   /// Takes a transaction marker over: it ends the producer's transaction.
-  mutating func apply(marker batch: RecordBatchHeader) {
-    var ended = false
+  /// - Returns: the transaction, if there was one and the marker aborts it.
+  mutating func apply(_ marker: EndTransactionMarker, _ batch: RecordBatchHeader)
+    -> AbortedTransaction?
+  {
+    var firstOffset: Int64 = -1
     withEntry(batch.producerId) { entry in
       entry.enter(batch.producerEpoch)
+      entry.coordinatorEpoch = marker.coordinatorEpoch
       entry.lastTimestamp = batch.maxTimestamp
-      ended = entry.currentTxnFirstOffset >= 0
+      firstOffset = entry.currentTxnFirstOffset
       entry.currentTxnFirstOffset = -1
     }
-    if ended { findFirstUnstableOffset() }
+    if firstOffset < 0 { return nil }
+    findFirstUnstableOffset()
+    if marker.isCommit { return nil }
+    return AbortedTransaction(
+      producerId: batch.producerId, firstOffset: firstOffset, lastOffset: batch.lastOffset,
+      lastStableOffset: firstUnstableOffset >= 0 ? firstUnstableOffset : batch.nextOffset)
   }
 
   /// Forgets producers that have been idle for `expirationMs` and have no transaction open.

@@ -10,6 +10,8 @@ final class ActiveSegment {
   let file: OwnedFD
   var offsetIndex: IndexTail<OffsetIndexEntry>
   var timeIndex: IndexTail<TimeIndexEntry>
+  /// Has entries in memory only between `stage` and `commit`, or while batches are read back.
+  var transactionIndex: IndexTail<TransactionIndexEntry>
   /// Bytes appended since the last entry of the offset index, or since the file was opened.
   private var bytesSinceLastEntry: Int64 = 0
   /// Greatest timestamp of the segment and the last offset of the batch that has it.
@@ -24,7 +26,9 @@ final class ActiveSegment {
 
   init(
     baseOffset: Int64, file: consuming OwnedFD, offsetIndex: consuming IndexTail<OffsetIndexEntry>,
-    timeIndex: consuming IndexTail<TimeIndexEntry>, openedMs: Int64, rollJitterMs: Int64
+    timeIndex: consuming IndexTail<TimeIndexEntry>,
+    transactionIndex: consuming IndexTail<TransactionIndexEntry>, openedMs: Int64,
+    rollJitterMs: Int64
   ) {
     self.baseOffset = baseOffset
     self.file = file
@@ -32,6 +36,7 @@ final class ActiveSegment {
     offsetOfMaxTimestamp = baseOffset + Int64(timeIndex.last?.relativeOffset ?? 0)
     self.offsetIndex = offsetIndex
     self.timeIndex = timeIndex
+    self.transactionIndex = transactionIndex
     self.openedMs = openedMs
     self.rollJitterMs = rollJitterMs
   }

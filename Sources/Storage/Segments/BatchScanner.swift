@@ -44,10 +44,12 @@ final class BatchScanner {
   ///   - nextSegmentBase: where the segment behind this one begins, if there is one.
   ///   - checkedFrom: batches with offsets from here on have their CRC checked.
   ///   - bytesMax: pauses after about so many bytes.
+  ///   - visit: is told the header, the position, and the end of a transaction if it is one.
   func scan(
     _ file: borrowing OwnedFD, path: String, from position: Int64, size: Int64,
     segmentBase: Int64, nextOffset: Int64, nextSegmentBase: Int64?, checkedFrom: Int64,
-    bytesMax: Int64 = .max, _ visit: (RecordBatchHeader, Int64) throws(StorageError) -> Void
+    bytesMax: Int64 = .max,
+    _ visit: (RecordBatchHeader, Int64, EndTransactionMarker?) throws(StorageError) -> Void
   ) throws(StorageError) -> ScanEnd {
     var end = ScanEnd(position: position, nextOffset: nextOffset, defect: nil)
     windowCount = 0
@@ -81,7 +83,9 @@ final class BatchScanner {
         end.defect = "offset \(header.baseOffset) follows offset \(end.nextOffset - 1)"
         return end
       }
-      try visit(header, end.position)
+      let marker =
+        header.isControlBatch ? try readMarker(file, path, header, at: end.position, size) : nil
+      try visit(header, end.position, marker)
       end.position += Int64(header.sizeInBytes)
       end.nextOffset = header.nextOffset
     }
@@ -117,6 +121,20 @@ final class BatchScanner {
     }
     guard behind == size, let nextSegmentBase else { return false }
     return nextSegmentBase >= header.nextOffset
+  }
+
+  /// What a control batch says of a transaction. A marker is far smaller than the window.
+  private func readMarker(
+    _ file: borrowing OwnedFD, _ path: String, _ header: RecordBatchHeader, at position: Int64,
+    _ size: Int64
+  ) throws(StorageError) -> EndTransactionMarker? {
+    guard header.sizeInBytes <= Self.headerWindow,
+      let bytes = try window(file, path, position, header.sizeInBytes, limit: size, false)
+    else { return nil }
+    return EndTransactionMarker(
+      header,
+      records: UnsafeRawBufferPointer(
+        rebasing: bytes[RecordBatchHeader.size..<header.sizeInBytes]))
   }
 
   /// CRC-32C of the batch at `position`, in pieces where it is larger than the buffer.

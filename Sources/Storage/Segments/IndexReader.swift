@@ -47,7 +47,7 @@ struct IndexReader<Entry: IndexEntry>: ~Copyable {
   }
 
   func entry(_ index: Int) throws(StorageError) -> Entry {
-    var bytes: (UInt64, UInt64) = (0, 0)
+    var bytes = InlineArray<5, UInt64>(repeating: 0)
     let read = try about("read", path) { () throws(Errno) in
       try withUnsafeMutableBytes(of: &bytes, typed: Entry.size) { raw throws(Errno) in
         try device.read(file, into: raw, at: Int64(index * Entry.size))

@@ -1,6 +1,7 @@
 // The growing end of an index file of the active segment: a few entries in memory, written behind
 // the file's other entries when there are enough of them, or when the segment is put down. The
-// file is open only while it is written.
+// file is open only while it is written. The memory comes with the first entry: most segments never
+// have an aborted transaction.
 
 import Linux
 
@@ -10,14 +11,13 @@ struct IndexTail<Entry: IndexEntry>: ~Copyable {
   /// Entries in the file.
   private(set) var flushedCount: Int
   private(set) var pendingCount = 0
-  private let pending: UnsafeMutableRawBufferPointer
+  private var pending = UnsafeMutableRawBufferPointer(start: nil, count: 0)
   /// The newest entry, in memory or in the file.
   private(set) var last: Entry?
 
   init(flushedCount: Int, last: Entry?) {
     self.flushedCount = flushedCount
     self.last = last
-    pending = .allocate(byteCount: Self.capacity * Entry.size, alignment: 8)
   }
 
   deinit { pending.deallocate() }
@@ -28,6 +28,9 @@ struct IndexTail<Entry: IndexEntry>: ~Copyable {
   /// Adds an entry; `isFull` has been answered with `flush` before.
   mutating func append(_ entry: Entry) {
     precondition(!isFull, "no room for an index entry")
+    if pending.baseAddress == nil {
+      pending = .allocate(byteCount: Self.capacity * Entry.size, alignment: 8)
+    }
     let start = pendingCount * Entry.size
     entry.write(to: UnsafeMutableRawBufferPointer(rebasing: pending[start..<start + Entry.size]))
     pendingCount += 1

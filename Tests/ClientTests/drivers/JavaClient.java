@@ -46,6 +46,7 @@ public class JavaClient {
 
   final String bootstrap;
   final Admin admin;
+  String isolation = "read_uncommitted";
 
   JavaClient(String bootstrap) {
     this.bootstrap = bootstrap;
@@ -161,6 +162,7 @@ public class JavaClient {
   KafkaConsumer<byte[], byte[]> consumer(String group, boolean commits) {
     Properties settings = settings();
     settings.put("auto.offset.reset", "earliest");
+    settings.put("isolation.level", isolation);
     if (group != null) settings.put("group.id", group);
     if (!commits) settings.put("enable.auto.commit", "false");
     return new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
@@ -274,6 +276,7 @@ public class JavaClient {
       case "grow" -> grow(fields[1], Integer.parseInt(fields[2]));
       case "produce" -> produce(fields[1], fields[2], fields[3], fields[4]);
       case "consume" -> consume(fields[1], Integer.parseInt(fields[2]), fields[3]);
+      case "isolation" -> isolation = fields[1];
       case "offsets" -> offsets(fields[1], Long.parseLong(fields[2]));
       case "take" -> take(fields[1], fields[2], Integer.parseInt(fields[3]));
       case "member" -> member(fields[1], fields[2]);

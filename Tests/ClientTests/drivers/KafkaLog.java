@@ -3,6 +3,10 @@
 //   KafkaLog read DIRECTORY           every .log of a partition, batch by batch and record by record
 //   KafkaLog write FILE FIRST_OFFSET ROUND  batches of every codec, idempotent, a transaction that is
 //                                     committed and one that is aborted; ROUND counts calls for one log
+//   KafkaLog play SCRIPT              what the lines of a file say, all with tabs between their fields:
+//                                     FILE OFFSET PRODUCER SEQUENCE CODEC: three records, of a
+//                                     transaction unless the producer is -1;
+//                                     FILE OFFSET PRODUCER COMMIT|ABORT: the end of one
 //
 // Kafka's server archives are not to be had here: this is the part of its storage that the client
 // archive has, FileRecords and what is below it. Lines have tabs between their fields.
@@ -10,6 +14,7 @@
 import java.io.File;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.util.Arrays;
 import java.util.HexFormat;
 import org.apache.kafka.common.compress.Compression;
@@ -30,6 +35,7 @@ public class KafkaLog {
       case "read" -> read(new File(arguments[1]));
       case "write" -> write(new File(arguments[1]), Long.parseLong(arguments[2]),
           Integer.parseInt(arguments[3]));
+      case "play" -> play(new File(arguments[1]));
       default -> throw new IllegalArgumentException(arguments[0]);
     }
   }
@@ -98,6 +104,20 @@ public class KafkaLog {
       log.append(marker(offset + 6, 9, ControlRecordType.ABORT));
       log.append(marker(offset + 7, 8, ControlRecordType.COMMIT));
       log.flush();
+    }
+  }
+
+  static void play(File script) throws Exception {
+    for (String line : Files.readAllLines(script.toPath())) {
+      String[] fields = line.split("\t");
+      long offset = Long.parseLong(fields[1]);
+      long producerId = Long.parseLong(fields[2]);
+      try (FileRecords log = FileRecords.open(new File(fields[0]), true)) {
+        log.append(fields.length == 4
+            ? marker(offset, producerId, ControlRecordType.valueOf(fields[3]))
+            : batch(CompressionType.forName(fields[4]), offset, producerId,
+                Integer.parseInt(fields[3]), producerId >= 0));
+      }
     }
   }
 

@@ -14,6 +14,7 @@ class Driver:
 
     def __init__(self, bootstrap):
         self.settings = {"bootstrap_servers": bootstrap}
+        self.reading = {}
         self.loop = asyncio.new_event_loop()
 
     def __getattr__(self, command):
@@ -69,9 +70,12 @@ class Driver:
 
     async def _consumer(self, *topics, **settings):
         consumer = AIOKafkaConsumer(
-            *topics, **self.settings, auto_offset_reset="earliest", **settings)
+            *topics, **self.settings, **self.reading, auto_offset_reset="earliest", **settings)
         await consumer.start()
         return consumer
+
+    async def async_isolation(self, level):
+        self.reading = {"isolation_level": level}
 
     async def _every_partition(self, consumer, topic):
         """`partitions_for_topic` knows only topics that the client follows already."""

@@ -11,6 +11,7 @@ import repl
 class Driver:
     def __init__(self, bootstrap):
         self.settings = {"bootstrap.servers": bootstrap}
+        self.reading = {}
         self.admin = AdminClient(self.settings)
 
     def create(self, topic, partitions):
@@ -73,7 +74,11 @@ class Driver:
 
     def _consumer(self, group, **settings):
         return Consumer({
-            **self.settings, "group.id": group, "auto.offset.reset": "earliest", **settings})
+            **self.settings, **self.reading, "group.id": group, "auto.offset.reset": "earliest",
+            **settings})
+
+    def isolation(self, level):
+        self.reading = {"isolation.level": level}
 
     def consume(self, topic, count, path):
         consumer = self._consumer("unused", **{"enable.auto.commit": False})

@@ -12,6 +12,8 @@ then `done` or `fail REASON`. Fields are separated by tabs.
     consume TOPIC COUNT FILE         every partition from its start, written to FILE
     offsets TOPIC TIMESTAMP          offset PARTITION OFFSET ...; -1 latest, -2 earliest
     take TOPIC GROUP COUNT           record PARTITION OFFSET VALUE ..., then commits what it read
+    isolation LEVEL                  read_committed or read_uncommitted, for what is consumed and
+                                     asked from now on; not every driver knows it
     member TOPIC GROUP               assigned P,P ... and record ..., until a line `leave` comes
 
 A file of records has a line per record: partition, timestamp, key, value, headers; in a consumed
