@@ -50,6 +50,59 @@ import Testing
     }
   }
 
+  /// The scoreboard tells that there are aborted transactions, and segments come with their index.
+  @Test func transactionIndexesAreHandedOver() throws {
+    let broker = try Broker()
+    let coordinator = try CoordinatorSide(broker)
+    let state = try coordinator.create(1) { $0.segmentBytes = 2_000 }[0]
+    let fetcher = try FetcherSide(broker)
+    func append(_ batches: [UInt8]) throws {
+      try coordinator.sibling.send(
+        .append(
+          token: 1, slot: state.slot, generation: state.generation, acks: 1, batches: batches))
+      guard case .appended(_, let entry) = try coordinator.sibling.next() else {
+        throw Unexpected()
+      }
+      #expect(entry.error == .none)
+    }
+    func transaction(_ isCommit: Bool) throws {
+      var builder = RecordBatchBuilder()
+      builder.setProducer(id: 7, epoch: 0, baseSequence: -1, isTransactional: true)
+      builder.append(timestamp: 1, key: nil, value: [1])
+      try append(builder.build())
+      let entry = try #require(coordinator.entry(state))
+      #expect(entry.lastStableOffset == entry.logEndOffset - 1)
+      try append(
+        EndTransactionMarker(isCommit: isCommit, coordinatorEpoch: 0).batch(
+          timestamp: 1, producerId: 7, producerEpoch: 0))
+      #expect(coordinator.entry(state)?.lastStableOffset == entry.logEndOffset + 1)
+    }
+    try transaction(true)
+    #expect(coordinator.entry(state)?.abortedTransactionsEdition == 0)
+    for _ in 0..<25 { try append(batch()) }
+    try transaction(false)
+    #expect(coordinator.entry(state)?.abortedTransactionsEdition == 1)
+    guard case .segment(let first) = try fetcher.open(state, at: 0) else { throw Unexpected() }
+    let active = try #require(coordinator.entry(state)).segmentBaseOffset
+    #expect(
+      first.transactions
+        == SegmentTransactions(
+          carriesIndex: false, nextBaseOffset: active, lastStableOffset: 29, edition: 1))
+    for _ in 0..<2 { _ = try fetcher.sibling.takeDescriptor() }
+    guard case .segment(let last) = try fetcher.open(state, at: 28) else { throw Unexpected() }
+    #expect(last.baseOffset == active)
+    #expect(
+      last.transactions
+        == SegmentTransactions(
+          carriesIndex: true, nextBaseOffset: .max, lastStableOffset: 29, edition: 1))
+    for _ in 0..<(last.carriesIndex ? 2 : 1) { _ = try fetcher.sibling.takeDescriptor() }
+    let index = try fetcher.sibling.takeDescriptor()
+    let expected: [UInt8] = [Int64(7), 27, 28, 29].reduce(into: [0, 0]) { bytes, value in
+      withUnsafeBytes(of: value.bigEndian) { bytes += $0 }
+    }
+    #expect(try index.contents() == expected)
+  }
+
   @Test func onlyMarkedSlotsWake() throws {
     let broker = try Broker()
     let coordinator = try CoordinatorSide(broker)
