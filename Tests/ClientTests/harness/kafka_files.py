@@ -193,5 +193,6 @@ def read_directory(data, besides=()):
     if (data / "cleaner-offset-checkpoint").exists():
         read_checkpoint(data / "cleaner-offset-checkpoint")
     clean = json.loads((data / ".kafka_cleanshutdown").read_text())
-    assert clean == {"version": 0, "brokerEpoch": -1}
+    # Kafka passes over what it does not know.
+    assert clean == {"version": 0, "brokerEpoch": -1, "openTransactions": False}
     return properties(data / "meta.properties"), partitions
