@@ -172,7 +172,8 @@ extension Frontend {
     guard produce.queue.state == .recovering else { return }
     let isPatient = loop.nowNs - attachedNs < UInt64(ProducePath.waitMsMax) * 1_000_000
     let isOfOneMind = produce.topics.allPartitions {
-      isCurrent($0.slot, $0.generation) || (!isPatient && $0.slot == PartitionImage.noSlot)
+      isCurrent($0.slot, $0.generation) || $0.isOffline
+        || (!isPatient && $0.slot == PartitionImage.noSlot)
     }
     if isOfOneMind { produce.queue.recovered() }
   }
@@ -184,6 +185,7 @@ extension Frontend {
       }
       switch produce.currentPartition(of: append) {
       case .unknown: return .fail(.unknownTopicOrPartition)
+      case .partition(let image) where image.isOffline: return .fail(.kafkaStorageError)
       case .partition(let image):
         return isCurrent(image.slot, image.generation)
           ? .send(slot: image.slot, generation: image.generation) : .hold

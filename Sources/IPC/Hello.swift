@@ -37,11 +37,11 @@ public struct Edge: Hashable, Sendable, CustomStringConvertible {
 
   public static let frontendToLogWriter = Edge(from: .frontend, to: .logwriter, version: 3)
   public static let frontendToFetcher = Edge(from: .frontend, to: .fetcher, version: 2)
-  public static let frontendToCoordinator = Edge(from: .frontend, to: .coordinator, version: 5)
+  public static let frontendToCoordinator = Edge(from: .frontend, to: .coordinator, version: 6)
   public static let frontendToCodec = Edge(from: .frontend, to: .codec, version: 1)
   public static let fetcherToLogWriter = Edge(from: .fetcher, to: .logwriter, version: 3)
-  public static let fetcherToCoordinator = Edge(from: .fetcher, to: .coordinator, version: 5)
-  public static let coordinatorToLogWriter = Edge(from: .coordinator, to: .logwriter, version: 7)
+  public static let fetcherToCoordinator = Edge(from: .fetcher, to: .coordinator, version: 6)
+  public static let coordinatorToLogWriter = Edge(from: .coordinator, to: .logwriter, version: 8)
   public static let cleanerToLogWriter = Edge(from: .cleaner, to: .logwriter, version: 1)
   public static let adminToCoordinator = Edge(from: .admin, to: .coordinator, version: 3)
 

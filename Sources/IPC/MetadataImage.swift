@@ -66,10 +66,14 @@ public struct TopicImage: Equatable, Sendable {
 public struct PartitionImage: Equatable, Sendable {
   /// The partition is not (yet, or any more) open: a retriable error for clients.
   public static let noSlot = UInt32.max
+  /// The partition cannot be used until someone sees to its disk: KAFKA_STORAGE_ERROR for clients.
+  public static let offlineSlot = UInt32.max - 1
 
   public var slot: UInt32
   public var generation: UInt32
   public var leaderEpoch: Int32
+
+  public var isOffline: Bool { slot == Self.offlineSlot }
 
   public init(slot: UInt32, generation: UInt32, leaderEpoch: Int32) {
     self.slot = slot

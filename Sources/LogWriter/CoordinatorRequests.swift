@@ -48,6 +48,7 @@ extension LogWriter {
   ) throws(ChannelError) {
     switch message {
     case .createPartitions(let token, let specs):
+      let isRecovering = !store.unrecovered.isEmpty
       let states = specs.map(store.create)
       // What was there already may have been dirty for long.
       for (spec, state) in zip(specs, states) where spec.config.compacts && state.error == .none {
@@ -55,7 +56,10 @@ extension LogWriter {
       }
       // What is told of as created is on the scoreboard.
       store.publishChanged(wake)
-      try peer.channel.send(.partitionsCreated(token: token, states))
+      store.syncNames { [unowned self] failed in
+        tellCreated(states, failed, token, number)
+      }
+      if !isRecovering, !store.unrecovered.isEmpty { loop.schedule(afterMs: 0, .recover) }
     case .deletePartitions(let token, let names):
       let states = store.delete(names, released: released)
       cleaning.cancelOutdated()
@@ -91,6 +95,29 @@ extension LogWriter {
       context.configure(dynamic) { [unowned self] configuration in apply(configuration) }
     case .reportStatistics(let busiest): reportStatistics(to: peer, busiest: busiest)
     }
+  }
+
+  /// Answers `createPartitions` with what has become of the partitions by now.
+  private func tellCreated(
+    _ states: [PartitionState], _ failed: [(directory: LogDirectory, error: StorageError)],
+    _ token: UInt64, _ number: Int
+  ) {
+    guard let peer = coordinators[number] else { return }
+    let now = states.map { state in
+      let partition = TopicPartition(topic: state.name.topic, partition: state.name.partition)
+      guard state.error == .none || state.error == .leaderNotAvailable,
+        let log = store.find(partition, state.name.topicId)
+      else { return state }
+      if let (_, error) = failed.first(where: { $0.directory === log.directory }) {
+        return PartitionState(
+          name: state.name, slot: PartitionImage.noSlot, generation: 0, error: .kafkaStorageError,
+          detail: "\(error)")
+      }
+      return store.state(of: log).named(state.name)
+    }
+    do throws(ChannelError) {
+      try peer.channel.send(.partitionsCreated(token: token, now))
+    } catch { peer.channel.abort() }
   }
 
   private func hand(

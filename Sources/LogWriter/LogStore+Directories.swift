@@ -41,6 +41,11 @@ extension LogStore {
           throw StorageError(
             "open", path, .notOurs("it has the directory.id of \(twin.path): one is a copy"))
         }
+        if directory.wasFormatted {
+          log.event(
+            .logDirFormatted, "\(path) had no meta.properties and is a new log directory now",
+            metadata: ["logDir": "\(path)"])
+        }
         directories.append(directory)
       } catch {
         if case .notOurs = error.cause { throw .configuration("\(error)") }

@@ -24,6 +24,9 @@ final class LogStore {
   var unrecovered: [PartitionLog] = []
   /// The recovery of the last of them, once it is begun.
   var recovery: LogRecovery?
+  /// Logs whose name a log in another directory has, too: of two topics of one name in a row, one
+  /// deleted while its disk was away. They have no slot unless the coordinator wants them.
+  var withheld: [PartitionLog] = []
   /// About a millisecond's work from the page cache.
   private static let recoverySliceBytes: Int64 = 4 << 20
   /// Directories of `log.dirs` that could not be opened.
@@ -98,8 +101,13 @@ final class LogStore {
     for (partition, error) in directory.refused {
       tell(.partitionOffline, partition, "a partition cannot be used: \(error)")
     }
+    let others = directories.prefix { $0 !== directory }
     for partitionLog in directory.logs.values {
       if partitionLog.isOffline { continue }
+      if others.contains(where: { $0.logs[partitionLog.partition] != nil }) {
+        withheld.append(partitionLog)
+        continue
+      }
       if partitionLog.needsRecovery || !partitionLog.unindexed.isEmpty {
         unrecovered.append(partitionLog)
       } else {
@@ -126,17 +134,26 @@ final class LogStore {
     log(slot: slot).map { ($0, generations[Int(slot)]) }
   }
 
-  func slot(of log: PartitionLog) -> UInt32? { slotByPartition[log.partition] }
+  /// The slot of this log, which another one of the same name may have.
+  func slot(of log: PartitionLog) -> UInt32? {
+    guard let slot = slotByPartition[log.partition], logs[Int(slot)] === log else { return nil }
+    return slot
+  }
 
   func slots(of topicId: UUID128) -> [UInt32] {
     logs.indices.filter { logs[$0]?.topicId == topicId }.map { UInt32($0) }
   }
 
-  func find(_ partition: TopicPartition) -> PartitionLog? {
+  /// The partition's log, rather the one of this topic: another directory may have one that was
+  /// deleted while its disk was away.
+  func find(_ partition: TopicPartition, _ topicId: UUID128) -> PartitionLog? {
+    var other: PartitionLog?
     for directory in directories {
-      if let found = directory.logs[partition] { return found }
+      guard let found = directory.logs[partition] else { continue }
+      if found.topicId == topicId { return found }
+      other = other ?? found
     }
-    return nil
+    return other
   }
 
   /// What the coordinator is told of a partition.
@@ -148,7 +165,7 @@ final class LogStore {
         name: name, slot: PartitionImage.noSlot, generation: 0, error: .kafkaStorageError,
         detail: "\(failure)")
     }
-    guard let slot = slotByPartition[log.partition] else {
+    guard let slot = slot(of: log) else {
       return PartitionState(
         name: name, slot: PartitionImage.noSlot, generation: 0, error: .leaderNotAvailable,
         detail: "being recovered")
@@ -316,7 +333,7 @@ final class LogStore {
           giveUp(partitionLog.directory, failure)
           tell(.partitionOffline, partitionLog.partition, "a partition is offline: \(failure)")
         }
-        if let slot = slotByPartition[partitionLog.partition] { markChanged(slot) }
+        if let slot = slot(of: partitionLog) { markChanged(slot) }
         states.append(state(of: partitionLog))
       }
     }

@@ -58,6 +58,8 @@ public enum EventKind: String, CaseIterable, Sendable {
   case logDirLow
   /// It has enough again.
   case logDirEnough
+  /// A directory of `log.dirs` was new and was made a log directory.
+  case logDirFormatted
   /// A log directory cannot be used, with all its partitions.
   case logDirFailed
   /// The disk does not take records.
@@ -99,6 +101,7 @@ public enum EventKind: String, CaseIterable, Sendable {
     case .partitionChangeFailed: "f90e1f8246ea469fa967a6da989e308e"
     case .logDirLow: "0f9e5eacb6dc468c87984c92c801a568"
     case .logDirEnough: "38b7e2c394994615a0b4e10547163de8"
+    case .logDirFormatted: "6a4be1d05c974ef28b3f2f0f6d1e9a57"
     case .logDirFailed: "f0c93397325b414aa64732b9c0e8caec"
     case .appendRefused: "f27153f749f649aea46618ab99f5bc78"
     case .metadataRefused: "31aa78a3d1c143a6af748c3ff14cd046"
@@ -112,7 +115,8 @@ public enum EventKind: String, CaseIterable, Sendable {
     case .ready, .stopping, .statistics, .connectionsKept, .topicCreated, .topicChanged,
       .topicDeleted, .segmentsDeleted:
       .info
-    case .siblingLost, .configurationReloaded, .configsChanged, .logDirEnough: .notice
+    case .siblingLost, .configurationReloaded, .configsChanged, .logDirEnough, .logDirFormatted:
+      .notice
     case .configurationRefused, .systemRefused, .siblingViolation, .logDirFailed: .critical
     case .peerRefused, .clientRefused, .connectionsNotKept, .strayLog, .partitionRecovered,
       .cleaningFailed:
@@ -137,7 +141,7 @@ public enum EventKind: String, CaseIterable, Sendable {
     case .siblingLost: EventLimit(burst: 20, windowMs: 10_000)
     // An operator wants each of these by name; a disk that dies under a hundred thousand does not.
     case .topicCreated, .topicChanged, .topicDeleted, .configsChanged, .segmentsDeleted, .strayLog,
-      .partitionRecovered, .partitionOffline, .cleaningFailed:
+      .partitionRecovered, .partitionOffline, .cleaningFailed, .logDirFormatted:
       EventLimit(burst: 100, windowMs: 10_000)
     }
   }
@@ -165,6 +169,7 @@ public enum EventKind: String, CaseIterable, Sendable {
     case .partitionUnreadable: "segments that cannot be read"
     case .partitionChangeFailed: "directories of partitions that cannot be changed"
     case .logDirLow, .logDirEnough: "changes of the room in log directories"
+    case .logDirFormatted: "new log directories"
     case .logDirFailed: "log directories that failed"
     case .appendRefused: "appends that the disk refused"
     case .metadataRefused: "decisions that cannot be recorded"

@@ -162,6 +162,16 @@ final class Verified {
     ("entries in disorder", true, { try change($0, ".index", 0) { $0 += $0.prefix(8) } }),
     ("a wrong timestamp", true, { try change($0, ".timeindex", 0) { $0[7] ^= 1 } }),
     ("no greatest timestamp", true, { try change($0, ".timeindex", 0) { $0 = [] } }),
+    ("zeros behind a closed index", true, { try grow($0, ".index", 0, 16) }),
+    ("zeros behind a closed time index", true, { try grow($0, ".timeindex", 1, 24) }),
+    (
+      "a closed time index of 8 bytes", true,
+      { try change($0, ".timeindex", 0) { $0 = [UInt8](repeating: 0, count: 8) } }
+    ),
+    (
+      "part of a time index's entry", true, { try change($0, ".timeindex", 0) { $0.removeLast(4) } }
+    ),
+    ("part of an entry that is zeros", true, { try grow($0, ".timeindex", 0, 8) }),
     ("a torn snapshot", true, { try change($0, ".snapshot", 0) { $0[9] ^= 1 } }),
     (
       "a snapshot behind the end", true,
@@ -176,6 +186,18 @@ final class Verified {
     (
       "a high watermark behind the end", true,
       { try write("0\n1\nt 0 99999\n", "\($0)/replication-offset-checkpoint") }
+    ),
+    (
+      "a cleaned offset behind the end", true,
+      { try write("0\n1\nt 0 99999\n", "\($0)/cleaner-offset-checkpoint") }
+    ),
+    (
+      "a log start behind the end", true,
+      { try write("0\n1\nt 0 99999\n", "\($0)/log-start-offset-checkpoint") }
+    ),
+    (
+      "a partition that is missing", false,
+      { try write("0\n2\nt 0 200\nt 1 7\n", "\($0)/recovery-point-offset-checkpoint") }
     ),
     (
       "an entry twice", true,
@@ -233,10 +255,9 @@ final class Verified {
 
   @Test func whatIsNoLogDirectoryIsRefused() throws {
     let temporary = try TemporaryDirectory()
-    guard case .refused = Verified(temporary.path).failure else {
-      Issue.record("an empty directory was verified")
-      return
-    }
+    let empty = try #require(Verified(temporary.path).failure)
+    #expect(empty.exitStatus == .usage)
+    #expect("\(empty)".contains("no partitions were found in \(temporary.path)"))
     guard case .system = Verified("\(temporary.path)/none").failure else {
       Issue.record("a directory that is not there was verified")
       return
@@ -252,6 +273,81 @@ final class Verified {
     #expect(verified.reasons.count == 1)
     #expect(verified.reasons.first?.contains("it ends early") == true)
     #expect(Verified(log.path).reasons == [])
+  }
+
+  /// Where a partition was: in each of the checkpoints that outlive it.
+  @Test(arguments: ["recovery-point", "replication", "log-start"])
+  func aMissingPartitionIsNamedOnce(checkpoint: String) throws {
+    let log = try WrittenLog()
+    let text = "0\n3\nt 0 0\nu 3 20000\nv 0 0\n"
+    try write(text, "\(log.path)/\(checkpoint)-offset-checkpoint")
+    try write(text, "\(log.path)/replication-offset-checkpoint")
+    let verified = Verified(log.path, repair: true)
+    #expect(verified.report.findings.map(\.path) == ["\(log.path)/u-3"])
+    #expect(verified.reasons.first?.contains("knows it up to offset 20000") == true)
+    #expect(verified.report.lasting == 1)
+    #expect(verified.lines.last?.hasSuffix(": 1 defect") == true)
+    #expect(verified.lines.last?.hasPrefix("1 partition, ") == true)
+    // One that is being deleted is not missed.
+    let doomed = "\(log.path)/u-3.0123456789abcdef0123456789abcdef-delete"
+    try FileManager.default.createDirectory(
+      atPath: doomed, withIntermediateDirectories: false)
+    #expect(Verified(log.path).reasons == [])
+  }
+
+  /// What Storage leaves behind of a deleted partition.
+  @Test(arguments: [true, false]) func whatWasDeletedIsNotMissed(cleanly: Bool) throws {
+    let log = try WrittenLog()
+    do {
+      let settings = LogSettings()
+      let environment = LogEnvironment(openSegmentsMax: 4)
+      let directory = try LogDirectory(
+        log.path, nodeId: 1, clusterId: nil, settings: settings, environment: environment)
+      try directory.delete([TopicPartition(topic: "t", partition: 0)])
+      while environment.syncs.openCount > 0 { environment.finishSyncs() }
+      if cleanly { #expect(try directory.close().isEmpty) }
+    }
+    #expect(Verified(log.path).reasons == [])
+  }
+
+  @Test func whatIsBehindALostEndStays() throws {
+    let log = try WrittenLog()
+    for name in ["recovery-point", "log-start"] {
+      try write("0\n1\nt 0 99999\n", "\(log.path)/\(name)-offset-checkpoint")
+    }
+    #expect(Verified(log.path, repair: true).report.lasting == 2)
+    let text = try File.contents("\(log.path)/log-start-offset-checkpoint")
+    #expect(String(decoding: text, as: UTF8.self) == "0\n1\nt 0 99999\n")
+  }
+
+  /// Kafka makes the indexes of an active segment longer than they are.
+  @Test func anActiveIndexMayBeLonger() throws {
+    let log = try WrittenLog()
+    for kind in [".index", ".timeindex"] {
+      let file = try #require(try log.files(kind).last)
+      try log.change(file) { $0 += [UInt8](repeating: 0, count: 24) }
+    }
+    #expect(Verified(log.path).reasons == [])
+  }
+
+  @Test func progressIsToldOnceASecond() throws {
+    var nowNs: UInt64 = 0
+    var lines: [String] = []
+    let report = VerifyReport(
+      json: false, write: { _ in }, complain: { lines.append($0) }, nowNs: { nowNs })
+    report.totalBytes = 8 << 20
+    report.progress(1 << 20)
+    nowNs = 1_000_000_000
+    report.progress(1 << 20)
+    report.add(Finding("file", "broken"))
+    nowNs = 1_999_999_999
+    report.progress(1 << 20)
+    nowNs = 2_000_000_000
+    report.progress(1 << 20)
+    #expect(
+      lines == [
+        "sluice verify: 2 of 8 MiB (25 %), 0 defects", "sluice verify: 4 of 8 MiB (50 %), 1 defect",
+      ])
   }
 
   @Test func manyDefectsOfOneFileAreSummedUp() throws {
@@ -276,6 +372,10 @@ private func change(
   var bytes = try File.contents(file)
   body(&bytes)
   try Data(bytes).write(to: URL(fileURLWithPath: file))
+}
+
+private func grow(_ path: String, _ kind: String, _ index: Int, _ zeros: Int) throws {
+  try change(path, kind, index) { $0 += [UInt8](repeating: 0, count: zeros) }
 }
 
 private func write(_ text: String, _ path: String) throws {

@@ -45,7 +45,10 @@ import Testing
     let world = try world()
     try alter(world, 4, "", [Self.set("message.max.bytes", "500")])
     try alter(world, 4, "1", [Self.set("log.roll.ms", "600")])
-    let again = try FakeWorld(store: world.store)
+    // A logwriter that has heard of nothing yet.
+    let logWriter = FakeLogWriter()
+    logWriter.addLog(try #require(world.logWriter.log("t")).name)
+    let again = try FakeWorld(store: world.store, logWriter: logWriter)
     let expected = DynamicBrokerConfigs(
       clusterWide: ["message.max.bytes": "500"], perBroker: ["log.roll.ms": "600"])
     #expect(again.broker.dynamicConfigs == expected)

@@ -131,6 +131,11 @@ final class FakeLogWriter {
     return AppendedEntry(cookie: token, error: .none, baseOffset: baseOffset, logStartOffset: 0)
   }
 
+  /// A log's disk is gone.
+  func lose(_ topic: String, _ partition: Int32) -> Log? {
+    log(topic, partition).flatMap { logs.removeValue(forKey: $0.slot) }
+  }
+
   /// Adds a log that nobody asked for, as found on disk.
   func addLog(_ name: PartitionName, leaderEpoch: Int32 = 0) {
     logs[nextSlot] = Log(name: name, config: LogConfig(), slot: nextSlot, leaderEpoch: leaderEpoch)
@@ -145,10 +150,16 @@ final class FakeLogWriter {
     if let log = logs.values.first(where: {
       $0.name.topic == spec.name.topic && $0.name.partition == spec.name.partition
     }) {
+      logs[log.slot]?.config = spec.config
       return log.name.topicId == spec.name.topicId
         ? state(log)
         : PartitionState(
           name: spec.name, slot: PartitionImage.noSlot, generation: 0, error: .inconsistentTopicId)
+    }
+    if spec.creation == .done {
+      return PartitionState(
+        name: spec.name, slot: PartitionImage.noSlot, generation: 0, error: .kafkaStorageError,
+        detail: "no directory")
     }
     let log = Log(name: spec.name, config: spec.config, slot: nextSlot)
     logs[nextSlot] = log

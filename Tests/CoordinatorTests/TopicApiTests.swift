@@ -366,7 +366,8 @@ import Testing
     let topic = try #require(world.broker.topics.state.topic("from-kafka"))
     #expect(topic.id == old)
     #expect(topic.partitionCount == 3)
-    #expect(logWriter.logs.count == 3)
+    // The one between has been somewhere, and is not made anew.
+    #expect(logWriter.logs.count == 2)
     _ = try world.ask(DeleteTopicsRequest(topicNames: ["from-kafka"]), version: 4)
     #expect(logWriter.logs.isEmpty)
     // A disk that was away comes back with a copy.

@@ -259,6 +259,23 @@ func request(
     try family.stop()
   }
 
+  /// One whose disk is away has no slot to look at.
+  @Test func aPartitionThatIsNotThereAtAll() throws {
+    let (family, segment) = try family([100])
+    try family.publish([image(slots: [PartitionImage.offlineSlot, 0])])
+    let connection = try family.connect()
+    try family.send(
+      request([0, 0], version: 12, maxWaitMs: 60_000), version: 12, on: connection)
+    try family.answerOpen([segment])
+    let response = try family.receive(version: 12, on: connection)
+    #expect(
+      response.message.responses[0].partitions.map(\.errorCode) == [.kafkaStorageError, .none])
+    // An error is not kept waiting for the segment of another one, which is there the next time.
+    let next = try family.fetch(request([0, 0], version: 12), version: 12, on: connection)
+    #expect(next.records().count == 100)
+    try family.stop()
+  }
+
   @Test func nobodyNeedsMorePartitionsThanThereCanBe() throws {
     var fetch = request([0], version: 12)
     let partition = fetch.topics[0].partitions[0]

@@ -23,7 +23,8 @@ private func image(
 private func harness(_ topics: [TopicImage] = [image()]) throws -> Harness {
   let harness = try Harness(serves: false)
   for topic in topics {
-    for partition in topic.partitions where partition.slot != PartitionImage.noSlot {
+    for partition in topic.partitions
+    where partition.slot != PartitionImage.noSlot && !partition.isOffline {
       harness.logwriter.publish(partition.slot, generation: partition.generation)
     }
   }
@@ -216,6 +217,24 @@ private func harness(_ topics: [TopicImage] = [image()]) throws -> Harness {
     try harness.coordinator.publish([image(1, firstSlot: 3)])
     try harness.until("it is answered") { client.next() != nil }
     #expect(harness.logwriter.entries.map(\.entry.slot) == [3])
+  }
+
+  @Test func anOfflinePartitionIsToldAtOnceAndTheOthersServed() throws {
+    var mixed = image(2)
+    mixed.partitions[0] = PartitionImage(
+      slot: PartitionImage.offlineSlot, generation: 0, leaderEpoch: 0)
+    let harness = try harness([mixed])
+    let client = try harness.client()
+    try harness.until("nothing is held any more") {
+      harness.frontend.produce.queue.state == .attached
+    }
+    let response = try harness.exchangeProduce(
+      client, try Requests.produce([(0, Requests.batch()), (1, Requests.batch())]))
+    #expect(
+      response.responses.flatMap(\.partitionResponses).map(\.errorCode) == [
+        .kafkaStorageError, .none,
+      ])
+    #expect(harness.logwriter.entries.map(\.entry.slot) == [mixed.partitions[1].slot])
   }
 
   @Test func nobodyWaitsForALogWriterForEver() throws {

@@ -156,7 +156,7 @@ enum Samples {
   ]
   static let coordinatorToLogWriter: [CoordinatorToLogWriter] = [
     .createPartitions(
-      token: 1, [PartitionSpec(name: name, config: config, leaderEpoch: 5, isNew: true)]),
+      token: 1, [PartitionSpec(name: name, config: config, leaderEpoch: 5, creation: .begun)]),
     .deletePartitions(token: 2, [name, name]), .configureTopic(topicId: id, config),
     .append(token: 3, slot: 4, generation: 5, acks: -1, batches: [1, 2, 3]), .openSegment(query),
     .lookUpTimestamp(token: 1, slot: 2, generation: 3, timestampMs: -2),

@@ -120,7 +120,7 @@ import Testing
     let coordinator = try CoordinatorSide(setup.broker)
     #expect(coordinator.inventory.count == 2)
     var specs = (0..<4).map { coordinator.spec(Int32($0)) }
-    for index in specs.indices { specs[index].isNew = false }
+    for index in specs.indices { specs[index].creation = .done }
     let states = try coordinator.create(specs)
     // What lies in the other directory is not made anew here.
     for (number, state) in states.enumerated() {

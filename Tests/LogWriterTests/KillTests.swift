@@ -90,7 +90,7 @@ import Testing
     config.segmentBytes = 200_000
     try coordinator.send(
       .createPartitions(
-        token: 1, [PartitionSpec(name: name, config: config, leaderEpoch: 0, isNew: true)]))
+        token: 1, [PartitionSpec(name: name, config: config, leaderEpoch: 0, creation: .new)]))
     while let message = try coordinator.next() {
       switch message {
       case .partitionsCreated(_, let states) where states[0].error == .none: return states[0]

@@ -79,17 +79,18 @@ final class Broker {
     for _ in 0..<count { try writer.loop.round(writer, timeoutMs: 0) }
   }
 
-  /// Closes cleanly and starts again.
-  func restart() throws {
+  /// Closes cleanly and starts again, after `meanwhile`.
+  func restart(_ meanwhile: () throws -> Void = {}) throws {
     writer.store.close()
-    try crash()
+    try crash(meanwhile)
   }
 
-  /// Starts again on the files as they are.
-  func crash() throws {
+  /// Starts again on the files as they are, after `meanwhile`.
+  func crash(_ meanwhile: () throws -> Void = {}) throws {
     // The old store holds the lock of the directory: it must go before the new one comes.
     let elsewhere = try TemporaryDirectory()
     writer = try Self.start(elsewhere.path, device, [])
+    try meanwhile()
     writer = try Self.start(temporary.path, device, overrides)
   }
 }
@@ -193,7 +194,7 @@ final class CoordinatorSide {
     configure(&config)
     return PartitionSpec(
       name: PartitionName(topic: topic, partition: partition, topicId: topicId), config: config,
-      leaderEpoch: 2, isNew: true)
+      leaderEpoch: 2, creation: .new)
   }
 
   func create(_ specs: [PartitionSpec]) throws -> [PartitionState] {

@@ -22,6 +22,8 @@ struct CheckpointFile {
     let topic: String
     let partition: Int32
     var offset: Int64
+
+    var name: String { "\(topic)-\(partition)" }
   }
 
   private let path: String
@@ -64,16 +66,17 @@ struct CheckpointFile {
       guard let found = violation(entry) else { continue }
       report.add(
         Finding(
-          path, offsets: found.offsets, "\(entry.topic)-\(entry.partition): \(found.reason)",
+          path, offsets: found.offsets, "\(entry.name): \(found.reason)",
           found.isRepairable ? .checkpoint(name) : nil))
     }
   }
 
-  /// Writes the entries that can be read, each as `change` wants it. A partition without an entry
-  /// has offset 0, which is always safe.
-  func rewrite(_ report: VerifyReport, _ change: (Entry) -> Entry) {
-    var text = "0\n\(entries.count)\n"
-    for entry in entries.map(change) {
+  /// Writes the entries that can be read, each as `change` wants it; nil leaves it out. A partition
+  /// without an entry has offset 0, which is always safe.
+  func rewrite(_ report: VerifyReport, _ change: (Entry) -> Entry?) {
+    let changed = entries.compactMap(change)
+    var text = "0\n\(changed.count)\n"
+    for entry in changed {
       text += "\(entry.topic) \(entry.partition) \(entry.offset)\n"
     }
     do throws(Errno) {

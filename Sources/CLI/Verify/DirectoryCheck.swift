@@ -41,7 +41,8 @@ struct DirectoryCheck {
       ? [path]
       : names.filter(Self.isPartition).map { "\(path)/\($0)" }
     guard isPartition || !partitions.isEmpty || names.contains("meta.properties") else {
-      throw .refused("\(path) is no log directory and no partition")
+      throw .usage(
+        "no partitions were found in \(path), and no meta.properties: it is no log directory")
     }
     lock = try LockedDirectory(root, keeps: options.repairs)
     defer { lock?.release() }
@@ -57,7 +58,10 @@ struct DirectoryCheck {
     }
     var ends: [String: PartitionSummary] = [:]
     for partition in partitions { ends[partition] = try check(partition, isUnclean: isUnclean) }
-    if !isPartition { checkFiles(ends, isUnclean: isUnclean) }
+    if !isPartition {
+      checkFiles(ends, isUnclean: isUnclean)
+      tellMissing(Set(names))
+    }
     return partitions.count
   }
 
@@ -92,30 +96,59 @@ struct DirectoryCheck {
     if text.isEmpty || !["version=0", "version=1"].contains(version ?? "version=0") {
       report.add(Finding(meta, "it is missing or has another version than 0 or 1"))
     }
+    // Partitions that have lost their end: what else is behind it is no wonder, and stays.
+    var cut: Set<String> = []
     for name in CheckpointFile.names {
       let file = CheckpointFile("\(path)/\(name)", name)
       file.check(report) { entry in
-        guard let end = ends["\(path)/\(entry.topic)-\(entry.partition)"] else { return nil }
-        return Self.violation(entry, of: name, end.logEndOffset, isUnclean: isUnclean)
+        guard let end = ends["\(path)/\(entry.name)"]?.logEndOffset, entry.offset > end else {
+          return nil
+        }
+        if name == CheckpointFile.recoveryPoint { cut.insert(entry.name) }
+        return Self.violation(
+          entry, of: name, end, isUnclean: isUnclean, isCut: cut.contains(entry.name))
       }
       if options.repairs, report.findings.contains(where: { $0.remedy == .checkpoint(name) }) {
         file.rewrite(report) { entry in
-          guard name == CheckpointFile.highWatermark,
-            let end = ends["\(path)/\(entry.topic)-\(entry.partition)"]
+          guard let end = ends["\(path)/\(entry.name)"]?.logEndOffset, entry.offset > end,
+            name != CheckpointFile.recoveryPoint
           else { return entry }
-          var entry = entry
-          entry.offset = min(entry.offset, end.logEndOffset)
-          return entry
+          // Without an entry a log begins with its first segment: nothing that is there is lost.
+          if name == CheckpointFile.logStart { return cut.contains(entry.name) ? entry : nil }
+          return CheckpointFile.Entry(topic: entry.topic, partition: entry.partition, offset: end)
         }
       }
     }
   }
 
-  /// What is wrong with an entry of a checkpoint, given where its log ends.
+  /// Partitions that the checkpoints know and that have no directory. What was deleted is taken out
+  /// of the checkpoints when they are next written, so that a crash may leave it there.
+  private func tellMissing(_ names: Set<String>) {
+    var missing: [String: (checkpoint: String, offset: Int64)] = [:]
+    for checkpoint in CheckpointFile.names where checkpoint != CheckpointFile.cleaned {
+      for entry in CheckpointFile("\(path)/\(checkpoint)", checkpoint).entries
+      where entry.offset > missing[entry.name]?.offset ?? 0 && !names.contains(entry.name) {
+        missing[entry.name] = (checkpoint, entry.offset)
+      }
+    }
+    for (name, (checkpoint, offset)) in missing.sorted(by: { $0.key < $1.key }) {
+      // Kafka and this broker rename the directory of a deleted partition before they empty it, and
+      // one may have been made since the names were read.
+      let isRenamed = names.contains { $0.hasPrefix("\(name).") }
+      if isRenamed || File.exists("\(path)/\(name)") { continue }
+      report.add(
+        Finding(
+          "\(path)/\(name)",
+          "the partition is missing: \(checkpoint) knows it up to offset \(offset). If its topic was "
+            + "deleted, or it was moved, all is well: the entry goes with the broker's next checkpoint"
+        ))
+    }
+  }
+
+  /// What is wrong with an entry of a checkpoint that is behind where its log ends.
   private static func violation(
-    _ entry: CheckpointFile.Entry, of name: String, _ end: Int64, isUnclean: Bool
+    _ entry: CheckpointFile.Entry, of name: String, _ end: Int64, isUnclean: Bool, isCut: Bool
   ) -> CheckpointFile.Violation? {
-    guard entry.offset > end else { return nil }
     let reason = "offset \(entry.offset) is behind the log's end, \(end)"
     switch name {
     case CheckpointFile.recoveryPoint:
@@ -125,8 +158,8 @@ struct DirectoryCheck {
         isRepairable: false)
     case CheckpointFile.logStart:
       // A log that lost its end in a crash goes on at its start.
-      return isUnclean ? nil : .init(reason: reason, isRepairable: false)
-    default: return .init(reason: reason, isRepairable: name == CheckpointFile.highWatermark)
+      return isUnclean ? nil : .init(reason: reason, isRepairable: !isCut)
+    default: return .init(reason: reason, isRepairable: true)
     }
   }
 
@@ -187,11 +220,13 @@ final class LockedDirectory {
 enum VerifyFailure: Error, CustomStringConvertible {
   case system(Errno)
   case refused(String)
+  /// What was named is nothing to verify.
+  case usage(String)
 
   var description: String {
     switch self {
     case .system(let error): "\(error)"
-    case .refused(let line): line
+    case .refused(let line), .usage(let line): line
     }
   }
 
@@ -199,6 +234,7 @@ enum VerifyFailure: Error, CustomStringConvertible {
     switch self {
     case .system: .system
     case .refused: .refused
+    case .usage: .usage
     }
   }
 }

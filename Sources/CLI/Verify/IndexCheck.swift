@@ -28,15 +28,16 @@ struct IndexCheck {
   /// - Parameters:
   ///   - stem: the path of the segment's files without the kind.
   ///   - isComplete: nothing waits in a writer's memory, or was lost with it.
-  init(_ stem: String, baseOffset: Int64, isComplete: Bool, _ report: VerifyReport)
-    throws(DumpFailure)
-  {
+  ///   - isActive: the segment is the last.
+  init(
+    _ stem: String, baseOffset: Int64, isComplete: Bool, isActive: Bool, _ report: VerifyReport
+  ) throws(DumpFailure) {
     self.isComplete = isComplete
     self.stem = stem
     self.baseOffset = baseOffset
     self.report = report
-    offsets = try IndexCursor("\(stem).index", entrySize: 8)
-    times = try IndexCursor("\(stem).timeindex", entrySize: 12)
+    offsets = try IndexCursor("\(stem).index", entrySize: 8, mayBeLonger: isActive)
+    times = try IndexCursor("\(stem).timeindex", entrySize: 12, mayBeLonger: isActive)
     transactions = try IndexCursor("\(stem).txnindex", entrySize: AbortedTransaction.size)
   }
 
@@ -179,6 +180,7 @@ struct IndexCheck {
     for cursor in [offsets, times] {
       guard let cursor else { continue }
       if cursor.isCut { add(cursor.path, "it ends in part of an entry") }
+      if cursor.hasZeros { add(cursor.path, "zeros follow its last entry") }
       if cursor.current != nil, isWhole {
         add(cursor.path, at: cursor.position, "the entry points behind the batches")
       }
@@ -188,11 +190,13 @@ struct IndexCheck {
     }
     if let transactions {
       let isBehind = transactions.current != nil && isWhole
-      if isBehind || transactions.isCut {
+      if isBehind || transactions.isCut || transactions.hasZeros {
         report.add(
           Finding(
             transactions.path, at: transactions.position,
-            isBehind ? "the entry names no batch" : "it ends in part of an entry",
+            isBehind
+              ? "the entry names no batch"
+              : transactions.isCut ? "it ends in part of an entry" : "zeros follow its last entry",
             .transactions(baseOffset)))
       }
     }

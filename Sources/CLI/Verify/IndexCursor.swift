@@ -14,23 +14,29 @@ struct IndexCursor {
   private(set) var current: [UInt8]?
   private(set) var position: Int64 = 0
 
-  /// nil when there is no such file.
-  init?(_ path: String, entrySize: Int) throws(DumpFailure) {
+  /// - Parameter mayBeLonger: it is one of an active segment, which Kafka makes longer than their
+  ///   entries: zeros follow.
+  /// - Returns: nil when there is no such file.
+  init?(_ path: String, entrySize: Int, mayBeLonger: Bool = false) throws(DumpFailure) {
     do throws(DumpFailure) { file = try DumpFile(path) } catch {
       if case .system(let errno) = error, errno.code == ENOENT { return nil }
       throw error
     }
     self.entrySize = entrySize
-    // Kafka makes the files of an active segment longer than their entries: zeros follow.
+    let size = Int64(entrySize)
     let end = try file.endWithoutZeros()
-    let whole = (end + Int64(entrySize) - 1) / Int64(entrySize)
-    count = min(whole, file.size / Int64(entrySize))
-    isCut = end > count * Int64(entrySize)
+    // An entry may be nothing but zeros only as the first: of time 0, at the segment's offset.
+    let first: Int64 = !mayBeLonger && file.size == size ? 1 : 0
+    count = max(first, min((end + size - 1) / size, file.size / size))
+    isCut = end > count * size || !mayBeLonger && file.size % size != 0
+    hasZeros = !mayBeLonger && file.size - count * size >= size
     try advance()
   }
 
   /// Part of an entry is behind the last one.
   let isCut: Bool
+  /// Zeros are behind the last entry, in a file that ought to have none.
+  let hasZeros: Bool
 
   var path: String { file.path }
   var isEmpty: Bool { count == 0 }

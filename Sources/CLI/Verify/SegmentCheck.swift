@@ -37,7 +37,8 @@ struct SegmentCheck {
     let stem = "\(directory)/\(SegmentFile.stem(place.baseOffset))"
     path = "\(stem).log"
     indexes = try IndexCheck(
-      stem, baseOffset: place.baseOffset, isComplete: !place.mayEndEarly, report)
+      stem, baseOffset: place.baseOffset, isComplete: !place.mayEndEarly,
+      isActive: place.nextBase == nil, report)
   }
 
   /// Takes a batch whose checksum is right, and the marker that it is; tells the transaction which that

@@ -61,7 +61,8 @@ final class VerifyReport {
   private let write: ([UInt8]) -> Void
   private let complain: (String) -> Void
   private var countByPath: [String: Int] = [:]
-  private var saidNs = Clock.monotonicNs()
+  private let nowNs: () -> UInt64
+  private var saidNs: UInt64
   private(set) var findings: [Finding] = []
   /// Findings of all files, those not kept included.
   private(set) var defects = 0
@@ -75,8 +76,11 @@ final class VerifyReport {
 
   init(
     json: Bool, repairs: Bool = false, write: @escaping ([UInt8]) -> Void = Output.write,
-    complain: @escaping (String) -> Void = StandardError.line
+    complain: @escaping (String) -> Void = StandardError.line,
+    nowNs: @escaping () -> UInt64 = Clock.monotonicNs
   ) {
+    self.nowNs = nowNs
+    saidNs = nowNs()
     self.json = json
     self.repairs = repairs
     self.write = write
@@ -148,12 +152,12 @@ final class VerifyReport {
   /// Says how far it is, at most once a second.
   func progress(_ bytes: Int64) {
     checkedBytes += bytes
-    let nowNs = Clock.monotonicNs()
+    let nowNs = nowNs()
     guard nowNs - saidNs >= 1_000_000_000, totalBytes > 0 else { return }
     saidNs = nowNs
     complain(
       "sluice verify: \(checkedBytes >> 20) of \(totalBytes >> 20) MiB "
-        + "(\(min(100, checkedBytes * 100 / totalBytes)) %), \(defects) defects")
+        + "(\(min(100, checkedBytes * 100 / totalBytes)) %), \(Self.count(defects, "defect"))")
   }
 
   /// A line for people that is no result.
@@ -163,7 +167,7 @@ final class VerifyReport {
   func finish(_ partitions: Int) {
     for (path, count) in countByPath.sorted(by: { $0.key < $1.key })
     where count > Self.perFileMax {
-      note("\(path): \(count - Self.perFileMax) more defects of this file")
+      note("\(path): \(Self.count(count - Self.perFileMax, "more defect")) of this file")
     }
     if json {
       var fields = Fields()
@@ -175,17 +179,23 @@ final class VerifyReport {
       line(fields)
       return
     }
-    var text = "\(partitions) partitions, \(checkedBytes) bytes: "
+    var text =
+      "\(Self.count(partitions, "partition")), \(Self.count(Int(checkedBytes), "byte")): "
     if defects == 0 {
       text += "nothing is wrong"
     } else {
-      text += "\(defects) defects"
+      text += Self.count(defects, "defect")
       let curable = defects - lasting
       if curable > 0 {
         text += repairs ? ", \(curable) of them repaired" : ", \(curable) of them --repair mends"
       }
     }
     write(Array((text + "\n").utf8))
+  }
+
+  /// `1 defect`, `2 defects`.
+  private static func count(_ count: Int, _ what: String) -> String {
+    "\(count) \(what)\(count == 1 ? "" : "s")"
   }
 
   private func line(_ fields: Fields) {

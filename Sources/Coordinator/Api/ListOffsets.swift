@@ -114,6 +114,9 @@ enum ListOffsetsApi {
       throw TopicRejection(
         wanted.currentLeaderEpoch < leaderEpoch ? .fencedLeaderEpoch : .unknownLeaderEpoch, "")
     }
+    if broker.topics.placement.place(topic.id, Int(at.partition)).isOffline {
+      throw TopicRejection(.kafkaStorageError, "")
+    }
     guard broker.topics.phase == .ready,
       let ref = broker.topics.placement.place(topic.id, Int(at.partition)).slot,
       let entry = broker.scoreboard.entry(ref), !entry.isOffline

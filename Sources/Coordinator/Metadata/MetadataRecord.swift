@@ -5,7 +5,8 @@
 //   /producer-ids       the first producer id that was never given away, i64
 //   /brokers/<id>       ephemeral: this broker is up
 //   /configs/<id>       what was set for a broker at run time, `default` for all: format u8, configs
-//   /topics/<name>      a topic: format u8, id, leader epochs, configs
+//   /topics/<name>      a topic: format u8, id, leader epochs, configs, partitions whose creation
+//                       is not confirmed (not in format 1: all of them are)
 //   /deletions/<id>     a topic whose logs are still to be deleted: name, partition count u32
 //   /deleted/<id>       an id whose logs were deleted, so that a copy that turns up again (a disk
 //                       that was away) is not taken for a topic to adopt
@@ -75,7 +76,8 @@ enum MetadataRecord: Equatable {
 /// The bytes in nodes, little-endian as all that stays among ourselves. A value that cannot be read
 /// means a damaged store: the coordinator does not start on it.
 enum NodeValue {
-  private static let topicFormat: UInt8 = 1
+  private static let topicFormat: UInt8 = 2
+  private static let topicFormatWithoutCreation: UInt8 = 1
   private static let configsFormat: UInt8 = 1
 
   static func encode(_ number: Int64) -> [UInt8] {
@@ -90,6 +92,7 @@ enum NodeValue {
     writer.put(topic.id)
     writer.put(list: topic.leaderEpochs) { epoch, writer in writer.put(epoch) }
     put(topic.configs, to: &writer)
+    writer.put(list: topic.unconfirmed.sorted()) { index, writer in writer.put(UInt32(index)) }
     return writer.bytes
   }
 
@@ -129,16 +132,26 @@ enum NodeValue {
 
   static func topic(_ node: StoredNode) throws(StoreError) -> Topic {
     try decode(node) { reader throws(MessageError) in
-      guard try reader.integer(UInt8.self) == topicFormat else {
+      let format = try reader.integer(UInt8.self)
+      guard format == topicFormat || format == topicFormatWithoutCreation else {
         throw MessageError("a format that this version does not know")
       }
       let id = try reader.uuid()
       let epochs = try reader.list(minimumSize: 4) { reader throws(MessageError) in
         try reader.integer(Int32.self)
       }
-      return Topic(
+      var topic = Topic(
         name: NodePaths.name(of: node.path), id: id, leaderEpochs: epochs,
         configs: try configs(&reader))
+      if format == topicFormatWithoutCreation { return topic }
+      let unconfirmed = try reader.list(minimumSize: 4) { reader throws(MessageError) in
+        Int(try reader.integer(UInt32.self))
+      }
+      guard unconfirmed.allSatisfy({ $0 < topic.partitionCount }) else {
+        throw MessageError("a partition that the topic does not have")
+      }
+      topic.unconfirmed = Set(unconfirmed)
+      return topic
     }
   }
 

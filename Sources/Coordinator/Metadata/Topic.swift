@@ -11,6 +11,9 @@ struct Topic: Equatable {
   var leaderEpochs: [Int32]
   /// Configurations that were set for this topic, as text, by Kafka's names.
   var configs: [String: String]
+  /// Partitions whose creation the logwriter has not confirmed: nothing was ever in them, so they may
+  /// be created (again). One that was confirmed never comes back here.
+  var unconfirmed: Set<Int> = []
 
   var partitionCount: Int { leaderEpochs.count }
 

@@ -131,6 +131,7 @@ final class CoordinatorProcess: EventHandler {
     [
       .init("requests", broker.requestCount), .level("topics", metadata.state.topicCount),
       .level("partitions", metadata.state.partitionCount),
+      .level("partitions_offline", broker.topics.placement.offlineCount),
       .level("groups", broker.groups.sessionCount), .level("frontends", peers.frontendCount),
       .level("fetchers", peers.fetcherCount),
     ]
@@ -140,8 +141,9 @@ final class CoordinatorProcess: EventHandler {
   private var status: String {
     guard isReady else { return "waiting for the logwriter" }
     let groups = broker?.groups.sessionCount ?? 0
-    return
-      "\(metadata.state.topicCount) topics, \(metadata.state.partitionCount) partitions, \(groups) groups"
+    let offline = broker?.topics.placement.offlineCount ?? 0
+    return "\(metadata.state.topicCount) topics, \(metadata.state.partitionCount) partitions"
+      + (offline > 0 ? " (\(offline) offline)" : "") + ", \(groups) groups"
   }
 
   // MARK: - The logwriter

@@ -21,10 +21,17 @@ enum PartitionPlace: Equatable {
   }
 
   var slot: SlotRef? { if case .open(let ref) = self { ref } else { nil } }
+
+  /// It cannot be used, and will not come by itself.
+  var isOffline: Bool {
+    if case .failed(let error, _) = self { error == .kafkaStorageError } else { false }
+  }
 }
 
 struct Placement: Equatable {
   private var places: [UUID128: [PartitionPlace]] = [:]
+  /// Partitions that cannot be used; one that is being recovered is not one of them.
+  private(set) var offlineCount = 0
 
   /// The place of a partition of a topic that exists.
   func place(_ id: UUID128, _ partition: Int) -> PartitionPlace {
@@ -45,18 +52,26 @@ struct Placement: Equatable {
     guard let topic = places[state.name.topicId], topic.indices.contains(partition) else {
       return false
     }
-    places[state.name.topicId]?[partition] = PartitionPlace(state)
+    let place = PartitionPlace(state)
+    offlineCount += (place.isOffline ? 1 : 0) - (topic[partition].isOffline ? 1 : 0)
+    places[state.name.topicId]?[partition] = place
     return true
   }
 
-  mutating func forget(_ id: UUID128) { places[id] = nil }
+  mutating func forget(_ id: UUID128) {
+    offlineCount -= places.removeValue(forKey: id)?.count { $0.isOffline } ?? 0
+  }
 
-  /// All partitions of the topic have been answered.
-  func isSettled(_ id: UUID128) -> Bool { places[id]?.contains(.pending) == false }
+  /// All partitions of the topic from `first` on have been answered.
+  func isSettled(_ id: UUID128, from first: Int) -> Bool {
+    places[id]?.dropFirst(first).contains(.pending) == false
+  }
 
-  /// The first partition that failed, if one did.
-  func failure(_ id: UUID128) -> (error: ErrorCode, detail: String)? {
-    for case .failed(let error, let detail) in places[id] ?? [] { return (error, detail) }
+  /// The first of the partitions from `first` on that failed, if one did.
+  func failure(_ id: UUID128, from first: Int) -> (error: ErrorCode, detail: String)? {
+    for case .failed(let error, let detail) in places[id]?.dropFirst(first) ?? [] {
+      return (error, detail)
+    }
     return nil
   }
 
@@ -65,9 +80,10 @@ struct Placement: Equatable {
     return TopicImage(
       name: topic.name, id: topic.id, maxMessageBytes: settings.maxMessageBytes,
       partitions: topic.leaderEpochs.enumerated().map { index, leaderEpoch in
-        let ref = index < known.count ? known[index].slot : nil
+        let place = index < known.count ? known[index] : .pending
+        let none = place.isOffline ? PartitionImage.offlineSlot : PartitionImage.noSlot
         return PartitionImage(
-          slot: ref?.slot ?? PartitionImage.noSlot, generation: ref?.generation ?? 0,
+          slot: place.slot?.slot ?? none, generation: place.slot?.generation ?? 0,
           leaderEpoch: leaderEpoch)
       },
       logAppendTime: settings.logAppendTime,

@@ -4,7 +4,8 @@
 // - A log of a topic that we know is taken up with the others.
 // - A log of a topic that was deleted is deleted: its deletion was recorded before.
 // - A log whose topic id we have never seen is adopted: the directory came from Kafka, or the
-//   metadata were lost. Kafka would call it stray; but here no other broker could own it.
+//   metadata were lost. Kafka would call it stray; but here no other broker could own it. Partitions
+//   are numbered without a gap: one that is missing before it was there, too, and is not made anew.
 // - A log with another id than the topic of its name, never deleted, stays where it is: there is no
 //   telling which of the two someone wants back. It is reported.
 
@@ -48,6 +49,7 @@ struct Reconciliation: Equatable {
         } else if let index = adoptedNames[name.topic] {
           if id == .zero || adopted[index].id == id {
             adopted[index].extend(to: Int(name.partition) + 1)
+            adopted[index].unconfirmed = []
           } else {
             strays.append(name)
           }
@@ -64,8 +66,9 @@ struct Reconciliation: Equatable {
 }
 
 extension Topic {
-  /// Gives the topic at least `count` partitions.
+  /// Gives the topic at least `count` partitions; those that are added are yet to be created.
   mutating func extend(to count: Int) {
+    unconfirmed.formUnion(partitionCount..<max(partitionCount, count))
     leaderEpochs += [Int32](repeating: 0, count: max(0, count - partitionCount))
   }
 }

@@ -50,7 +50,7 @@ enum TopicCreation {
   static func topic(_ name: String, partitions: Int, configs: [String: String]) -> Topic {
     Topic(
       name: name, id: .random(), leaderEpochs: [Int32](repeating: 0, count: partitions),
-      configs: configs)
+      configs: configs, unconfirmed: Set(0..<partitions))
   }
 
   /// Creates topics that nobody asked for by name: with the broker's defaults, or, for the offsets

@@ -3,6 +3,11 @@
 //
 // A decision is durable before the logwriter hears of it. What the logwriter did not do because it
 // or we went away is done when both are back: `reconcile` compares its inventory with the metadata.
+//
+// A new partition is recorded as unconfirmed. When the logwriter has made its directory, and the name
+// is on disk, that is recorded too, before the image lets anyone write to it. So a partition without
+// a directory is made (again) only if nothing can have been in it; any other one is lost or its disk
+// is away, and stays offline until it is back or its topic is deleted.
 
 import IPC
 import Linux
@@ -42,6 +47,8 @@ final class TopicKeeper {
   var epoch: UInt64 = 0
   private var inventory: [PartitionName] = []
   var waitsForDisk: [UInt64: (timer: TimerID, then: (Bool) -> Void)] = [:]
+  /// Partitions that could not be taken up, to be told of together.
+  private var notTakenUp: [PartitionState] = []
   private var waits: [UInt64: PlacementWait] = [:]
   var lastWait: UInt64 = 0
   /// Called when the logwriter has taken up all logs.
@@ -113,7 +120,7 @@ final class TopicKeeper {
     guard let topic = state.topic(id: partition.name.topicId), placement.set(partition) else {
       return
     }
-    report(partition)
+    report([partition])
     takeOverLeaderEpochs([topic])
     publish([topic])
     settle()
@@ -170,11 +177,12 @@ final class TopicKeeper {
 
   private func takeUp(_ plan: Reconciliation) {
     placement = Placement()
+    notTakenUp = []
     for id in Set(plan.deleted.map(\.topicId)) {
       deleteLogs(id, plan.deleted.filter { $0.topicId == id })
     }
     let topics = state.topicsInOrder
-    let all = topics.flatMap { specs($0, from: 0, areNew: false) }
+    let all = topics.flatMap { specs($0, from: 0) }
     phase = .takingUp(batchesLeft: (all.count + Self.batchMax - 1) / Self.batchMax)
     for topic in topics { placement.expect(topic) }
     if all.isEmpty { return becomeReady() }
@@ -187,6 +195,8 @@ final class TopicKeeper {
 
   private func becomeReady() {
     phase = .ready
+    report(notTakenUp)
+    notTakenUp = []
     takeOverLeaderEpochs(state.topicsInOrder)
     epoch += 1
     images.publish(snapshot)
@@ -236,10 +246,10 @@ final class TopicKeeper {
           metadata: ["topic": "\(topic.name)", "partitions": "\(topic.partitionCount)"])
         placement.expect(topic)
       }
-      wait(for: topics, timeoutMs: timeoutMs) { then(.success($0)) }
+      wait(for: topics, from: before, timeoutMs: timeoutMs) { then(.success($0)) }
       // Without a logwriter the reconciliation will do it.
       if phase == .away { return }
-      ask(topics.flatMap { specs($0, from: before[$0.id] ?? 0, areNew: true) }) {
+      ask(topics.flatMap { specs($0, from: before[$0.id] ?? 0, .new) }) {
         [unowned self] answered in
         if !answered { return }
         publish(topics)
@@ -297,12 +307,15 @@ final class TopicKeeper {
 
   // MARK: - Asking and telling
 
-  private func specs(_ topic: Topic, from first: Int, areNew: Bool) -> [PartitionSpec] {
+  /// - Parameter creation: nil: what is known of each partition.
+  private func specs(
+    _ topic: Topic, from first: Int, _ creation: PartitionSpec.Creation? = nil
+  ) -> [PartitionSpec] {
     let config = configs.settings(topic.configs).log
     return (first..<max(first, topic.partitionCount)).map {
       PartitionSpec(
         name: topic.partitionName($0), config: config, leaderEpoch: topic.leaderEpochs[$0],
-        isNew: areNew)
+        creation: creation ?? (topic.unconfirmed.contains($0) ? .begun : .done))
     }
   }
 
@@ -311,21 +324,54 @@ final class TopicKeeper {
     for start in stride(from: 0, to: specs.count, by: Self.batchMax) {
       logs.createPartitions(Array(specs[start..<min(start + Self.batchMax, specs.count)])) {
         [unowned self] states in
-        for state in states ?? [] where placement.set(state) { report(state) }
+        let expected = (states ?? []).filter { placement.set($0) }
+        confirm(expected)
+        if case .takingUp = phase {
+          notTakenUp += expected.filter { $0.error != .none }
+        } else {
+          report(expected)
+        }
         then(states != nil)
       }
     }
   }
 
-  private func report(_ state: PartitionState) {
-    // One that is being recovered is reported again when it is open.
-    if state.error == .none || state.error == .leaderNotAvailable { return }
+  /// Records that partitions were created, those of which that is news.
+  private func confirm(_ states: [PartitionState]) {
+    var changed: [UUID128: Topic] = [:]
+    // One that is being recovered has a directory.
+    for partition in states where partition.error == .none || partition.error == .leaderNotAvailable
+    {
+      let id = partition.name.topicId
+      let number = Int(partition.name.partition)
+      guard let topic = changed[id] ?? state.topic(id: id), topic.unconfirmed.contains(number)
+      else { continue }
+      changed[id, default: topic].unconfirmed.remove(number)
+    }
+    if changed.isEmpty { return }
+    metadata.commit(changed.values.sorted { $0.name < $1.name }.map { .topic($0) }) { error in
+      // They are served all the same; the next logwriter confirms them again.
+      if let error {
+        log.event(.metadataRefused, "the creation of partitions cannot be recorded: \(error)")
+      }
+    }
+  }
+
+  private func report(_ states: [PartitionState]) {
+    let failed = FailedPartitions(states)
+    for line in failed.lines {
+      log.event(
+        .partitionOffline, "\(line.text)",
+        metadata: [
+          "topic": "\(line.topic)", "partition": "\(line.partitions)",
+          "@errorCode": "\(line.error)",
+        ])
+    }
+    if failed.otherPartitions == 0 { return }
     log.event(
-      .partitionOffline, "a partition cannot be used: \(state.error) \(state.detail)",
-      metadata: [
-        "topic": "\(state.name.topic)", "partition": "\(state.name.partition)",
-        "@errorCode": "\(state.error)",
-      ])
+      .partitionOffline,
+      "\(failed.otherPartitions) more partitions of \(failed.otherTopics) more topics cannot be used"
+    )
   }
 
   func image(_ topic: Topic) -> TopicImage {
@@ -344,18 +390,21 @@ final class TopicKeeper {
   // MARK: - Waiting for logs
 
   private struct PlacementWait {
-    var ids: [UUID128]
+    /// Topics, and the first partition of each that is waited for.
+    var first: [(id: UUID128, partition: Int)]
     var timer: TimerID
     var then: ([UUID128: PlacementOutcome]) -> Void
   }
 
   private func wait(
-    for topics: [Topic], timeoutMs: Int64, then: @escaping ([UUID128: PlacementOutcome]) -> Void
+    for topics: [Topic], from first: [UUID128: Int], timeoutMs: Int64,
+    then: @escaping ([UUID128: PlacementOutcome]) -> Void
   ) {
     lastWait += 1
     let number = lastWait
     let timer = timers.after(timeoutMs) { [unowned self] in finish(number) }
-    waits[number] = PlacementWait(ids: topics.map(\.id), timer: timer, then: then)
+    waits[number] = PlacementWait(
+      first: topics.map { ($0.id, first[$0.id] ?? 0) }, timer: timer, then: then)
   }
 
   /// Answers those whose topics have all been placed, failed or deleted. While logs are being taken
@@ -363,7 +412,9 @@ final class TopicKeeper {
   private func settle() {
     if case .takingUp = phase { return }
     for (number, wait) in waits.sorted(by: { $0.key < $1.key })
-    where wait.ids.allSatisfy({ placement.isSettled($0) || state.topic(id: $0) == nil }) {
+    where wait.first.allSatisfy({ id, partition in
+      placement.isSettled(id, from: partition) || state.topic(id: id) == nil
+    }) {
       finish(number)
     }
   }
@@ -372,13 +423,13 @@ final class TopicKeeper {
     guard let wait = waits.removeValue(forKey: number) else { return }
     timers.cancel(wait.timer)
     var outcomes: [UUID128: PlacementOutcome] = [:]
-    for id in wait.ids {
+    for (id, first) in wait.first {
       if state.topic(id: id) == nil {
         outcomes[id] = .failed(.unknownTopicOrPartition, "The topic was deleted meanwhile.")
-      } else if let failure = placement.failure(id) {
+      } else if let failure = placement.failure(id, from: first) {
         outcomes[id] = .failed(failure.error, failure.detail)
       } else {
-        outcomes[id] = placement.isSettled(id) ? .placed : .timedOut
+        outcomes[id] = placement.isSettled(id, from: first) ? .placed : .timedOut
       }
     }
     wait.then(outcomes)

@@ -82,6 +82,7 @@ extension FetcherProcess {
     }
     // Followers there are none of.
     if fetch.head.replicaId >= 0 { return FoundRecords(.notLeaderOrFollower) }
+    if partition.isOffline { return FoundRecords(.kafkaStorageError) }
     guard let entry = entry(partition) else { return .unavailable(.notLeaderOrFollower) }
     fetch.partitions.targets[Int(place)].slot = partition.slot
     fetch.partitions.targets[Int(place)].generation = partition.generation
@@ -118,7 +119,7 @@ extension FetcherProcess {
   }
 
   private func entry(_ partition: PartitionImage) -> ScoreboardEntry? {
-    guard partition.slot != PartitionImage.noSlot else { return nil }
+    guard partition.slot != PartitionImage.noSlot, !partition.isOffline else { return nil }
     return scoreboard?.reader.entry(partition.slot, generation: partition.generation)
   }
 

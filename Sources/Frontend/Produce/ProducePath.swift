@@ -308,6 +308,10 @@ final class ProducePath {
       append.error = .invalidTopicException
       return nil
     }
+    guard append.slot != PartitionImage.offlineSlot else {
+      append.error = .kafkaStorageError
+      return nil
+    }
     guard append.slot != PartitionImage.noSlot || queue.waitsForImage else {
       append.error = .notLeaderOrFollower
       return nil

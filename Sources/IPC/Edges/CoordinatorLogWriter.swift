@@ -6,7 +6,8 @@
 import Model
 
 public enum CoordinatorToLogWriter: Message {
-  /// Creates partitions, or takes up those that exist already with the same topic id.
+  /// Creates partitions, or takes up those that exist already with the same topic id. Answered when
+  /// the names of new directories are on disk.
   case createPartitions(token: UInt64, [PartitionSpec])
   case deletePartitions(token: UInt64, [PartitionName])
   /// Replaces the settings of every partition of a topic.
@@ -59,15 +60,35 @@ public struct PartitionSpec: Equatable, Sendable {
   public var config: LogConfig
   /// Epoch of the leader from now on; stamped into batches.
   public var leaderEpoch: Int32
-  /// It was decided on just now. A partition that was there before may lie in a log directory that
-  /// cannot be used at the moment: then it is not created anew in another one.
-  public var isNew: Bool
+  public var creation: Creation
 
-  public init(name: PartitionName, config: LogConfig, leaderEpoch: Int32, isNew: Bool) {
+  /// How far the creation of a partition has come, which says what it means that none of the log
+  /// directories has it.
+  public enum Creation: UInt8, Sendable {
+    /// It was decided on just now: it is created.
+    case new
+    /// It may have been created before, but nobody was told: nothing is in it. It is created, unless
+    /// it may be in a log directory that cannot be used at the moment.
+    case begun
+    /// It was there: it is lost or away, and not made anew.
+    case done
+  }
+
+  public init(name: PartitionName, config: LogConfig, leaderEpoch: Int32, creation: Creation) {
     self.name = name
     self.config = config
     self.leaderEpoch = leaderEpoch
-    self.isNew = isNew
+    self.creation = creation
+  }
+}
+
+extension MessageReader {
+  fileprivate mutating func creation() throws(MessageError) -> PartitionSpec.Creation {
+    let value = try integer(UInt8.self)
+    guard let creation = PartitionSpec.Creation(rawValue: value) else {
+      throw MessageError("a creation is new, begun or done, not \(value)")
+    }
+    return creation
   }
 }
 
@@ -162,7 +183,7 @@ extension CoordinatorToLogWriter {
         spec.name.encode(into: &writer)
         spec.config.encode(into: &writer)
         writer.put(spec.leaderEpoch)
-        writer.put(spec.isNew)
+        writer.put(spec.creation.rawValue)
       }
     case .deletePartitions(let token, let names):
       writer.put(token)
@@ -203,7 +224,7 @@ extension CoordinatorToLogWriter {
         try reader.list(minimumSize: 26) { reader throws(MessageError) in
           PartitionSpec(
             name: try PartitionName(from: &reader), config: try LogConfig(from: &reader),
-            leaderEpoch: try reader.integer(), isNew: try reader.bool())
+            leaderEpoch: try reader.integer(), creation: try reader.creation())
         })
     case 2:
       self = .deletePartitions(

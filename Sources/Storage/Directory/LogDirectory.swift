@@ -19,6 +19,8 @@ public final class LogDirectory {
   public let path: String
   public let environment: LogEnvironment
   public let meta: MetaProperties
+  /// There was no `meta.properties`: it is new, or the disk that belongs here is not mounted.
+  public let wasFormatted: Bool
   /// The last stop was clean: no log needs recovery.
   public let wasClosedCleanly: Bool
   /// The partitions of this directory.
@@ -55,6 +57,9 @@ public final class LogDirectory {
   var forgotten: Set<TopicPartition> = []
   var forgottenInWriting: Set<TopicPartition> = []
   var checkpointFailure: StorageError?
+  /// Partitions created since the start, and how many of their names are on disk for certain.
+  var namesMade: UInt64 = 0
+  var namesSynced: UInt64 = 0
   /// Made with the first checkpoint that is written beside the loop.
   private(set) var writer: CheckpointWriter?
   private let lock: OwnedFD
@@ -75,7 +80,7 @@ public final class LogDirectory {
     try Self.makeDirectories(path, device)
     lock = try Self.lock(path, device)
     hasBallast = File.exists(Self.ballastPath(path))
-    meta = try Self.identity(path, nodeId: nodeId, clusterId: clusterId, device)
+    (meta, wasFormatted) = try Self.identity(path, nodeId: nodeId, clusterId: clusterId, device)
     let marker = "\(path)/\(CleanShutdown.fileName)"
     let isMarked = File.exists(marker)
     let mayHaveOpen = isMarked ? try CleanShutdown.mayHaveOpenTransactions(marker, device) : true
@@ -163,6 +168,7 @@ public final class LogDirectory {
       throw error
     }
     logs[partition] = log
+    namesMade += 1
     return log
   }
 
@@ -287,7 +293,7 @@ public final class LogDirectory {
 
   private static func identity(
     _ path: String, nodeId: Int32, clusterId: String?, _ device: LogDevice
-  ) throws(StorageError) -> MetaProperties {
+  ) throws(StorageError) -> (MetaProperties, wasFormatted: Bool) {
     let found = try MetaProperties.read(in: path, device)
     var meta = found ?? MetaProperties()
     if let owner = meta.nodeId, owner != nodeId {
@@ -303,7 +309,7 @@ public final class LogDirectory {
     if meta.clusterId == nil { meta.clusterId = clusterId ?? UUID128.random().description }
     if meta.directoryId == nil { meta.directoryId = .random() }
     if meta != found { try meta.write(in: path, device) }
-    return meta
+    return (meta, found == nil)
   }
 
   /// The cluster that a directory says it belongs to; nil if it does not say.

@@ -17,9 +17,15 @@ public struct RecoveryReport: Equatable, Sendable, CustomStringConvertible {
   public var description: String {
     var text = "read \(checkedBytes) bytes, ends at offset \(logEndOffset)"
     if let defect { text += ", cut \(cutBytes) bytes: \(defect)" }
-    if removedSegments > 0 { text += ", removed \(removedSegments) later segments" }
-    if indexedSegments > 0 { text += ", made the indexes of \(indexedSegments) segments anew" }
+    if removedSegments > 0 { text += ", removed \(Self.segments(removedSegments, "later "))" }
+    if indexedSegments > 0 {
+      text += ", made the indexes of \(Self.segments(indexedSegments)) anew"
+    }
     return text
+  }
+
+  private static func segments(_ count: Int, _ which: String = "") -> String {
+    "\(count) \(which)segment\(count == 1 ? "" : "s")"
   }
 
   /// Whether it is worth telling of.
