@@ -159,6 +159,10 @@ int clinux_reap(int pid, int *code, int *signal) {
 
 int clinux_syncfs(int fd) { return syncfs(fd); }
 
+int clinux_begin_writeback(int fd, off_t offset, off_t count) {
+  return sync_file_range(fd, offset, count, SYNC_FILE_RANGE_WRITE);
+}
+
 ssize_t clinux_copy_file_range(int from, int64_t from_offset, int to, int64_t to_offset,
                                size_t count) {
   off64_t in = from_offset, out = to_offset;

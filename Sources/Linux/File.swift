@@ -120,6 +120,12 @@ public enum File {
     }
   }
 
+  /// Has the system begin to write a part of the file to the disk, and does not wait for it
+  /// (sync_file_range(2)): what is synced afterwards has less to wait for. Promises nothing.
+  public static func beginWriteback(_ fd: borrowing OwnedFD, at offset: Int64, count: Int64) {
+    _ = clinux_begin_writeback(fd.rawValue, Int(offset), Int(count))
+  }
+
   /// syncfs(2): everything that was written to the file system of `fd`, in one go.
   public static func syncFileSystem(_ fd: borrowing OwnedFD) throws(Errno) {
     let number = fd.rawValue

@@ -28,6 +28,8 @@ int clinux_pidfd_open(int pid);
 int clinux_fallocate(int fd, int mode, off_t offset, off_t length);
 int clinux_set_death_signal(int signal);
 int clinux_syncfs(int fd);
+/// sync_file_range(2) with SYNC_FILE_RANGE_WRITE.
+int clinux_begin_writeback(int fd, off_t offset, off_t count);
 /// preadv2(2) with RWF_NOWAIT: what would have to wait for a disk fails with EAGAIN.
 ssize_t clinux_read_cached(int fd, void *buffer, size_t count, off_t offset);
 int clinux_readahead(int fd, off_t offset, size_t count);
@@ -87,3 +89,6 @@ static inline uint32_t clinux_exchange32(void *p, uint32_t v) { return atomic_ex
 static inline void clinux_fence_acquire(void) { atomic_thread_fence(memory_order_acquire); }
 static inline void clinux_fence_release(void) { atomic_thread_fence(memory_order_release); }
 static inline void clinux_fence(void) { atomic_thread_fence(memory_order_seq_cst); }
+
+/// Asks the processor for the cache line of an address that will soon be read and written.
+static inline void clinux_prefetch(const void *p) { __builtin_prefetch(p, 1); }

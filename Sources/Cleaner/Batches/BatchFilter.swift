@@ -36,6 +36,9 @@ struct BatchFilter {
   /// The batch of the last `rewrite`.
   private(set) var rewritten: [UInt8] = []
   private var records: [UInt8] = []
+  /// For each record of the batch: it stays.
+  private var stays: [Bool] = []
+  private var candidates: [Candidate] = []
 
   init(_ order: CleaningOrder, _ map: OffsetMap) {
     self.order = order
@@ -82,31 +85,61 @@ struct BatchFilter {
     var kept = 0
     var hasTombstones = false
     var maxTimestamp = RecordBatchHeader.noTimestamp
+
+    mutating func keep(timestamp: Int64, isTombstone: Bool) {
+      kept += 1
+      if isTombstone { hasTombstones = true }
+      maxTimestamp = max(maxTimestamp, timestamp)
+    }
   }
 
-  private func survey(_ header: RecordBatchHeader, _ batch: UnsafeRawBufferPointer)
+  /// A record whose entry of the map is being loaded.
+  private struct Candidate {
+    static let countMax = 64
+    var index: Int
+    var hash: KeyHash
+    var offset: Int64
+    var timestamp: Int64
+    var isTombstone: Bool
+  }
+
+  /// Fills `stays`.
+  private mutating func survey(_ header: RecordBatchHeader, _ batch: UnsafeRawBufferPointer)
     throws(CleaningError) -> Survey
   {
+    let (payload, map) = (payload, map)
+    let horizonHasPassed = header.deleteHorizonMs.map { $0 <= order.nowMs } ?? false
     var survey = Survey()
-    // Nothing of what lies behind the map can go.
+    stays.removeAll(keepingCapacity: true)
+    candidates.removeAll(keepingCapacity: true)
     try payload.forEachRecord(header, batch) { record, _ throws(CleaningError) in
-      guard stays(record, header) else { return }
-      survey.kept += 1
-      if record.value == nil { survey.hasTombstones = true }
-      survey.maxTimestamp = max(survey.maxTimestamp, header.timestamp(of: record))
+      let offset = header.offset(of: record)
+      let timestamp = header.timestamp(of: record)
+      let isTombstone = record.value == nil
+      // Nothing of what lies behind the map can go.
+      let isSure = header.isControlBatch || offset > map.latestOffset
+      stays.append(isSure)
+      if isSure {
+        survey.keep(timestamp: timestamp, isTombstone: isTombstone)
+      } else if let key = record.key, !(isTombstone && horizonHasPassed) {
+        candidates.append(
+          Candidate(
+            index: stays.count - 1, hash: map.hash(key), offset: offset, timestamp: timestamp,
+            isTombstone: isTombstone))
+        if candidates.count == Candidate.countMax { settle(&survey) }
+      }
     }
+    settle(&survey)
     return survey
   }
 
-  private func stays(_ record: RecordView, _ header: RecordBatchHeader) -> Bool {
-    if header.isControlBatch { return true }
-    let offset = header.offset(of: record)
-    if offset > map.latestOffset { return true }
-    guard let key = record.key else { return false }
-    if record.value == nil, let horizonMs = header.deleteHorizonMs, horizonMs <= order.nowMs {
-      return false
+  /// Those of the candidates stay that were not seen again further on.
+  private mutating func settle(_ survey: inout Survey) {
+    for candidate in candidates where candidate.offset >= map.offset(of: candidate.hash) {
+      stays[candidate.index] = true
+      survey.keep(timestamp: candidate.timestamp, isTombstone: candidate.isTombstone)
     }
-    return offset >= map.offset(of: key)
+    candidates.removeAll(keepingCapacity: true)
   }
 
   /// The batch that carries what must be remembered of a producer that is still active.
@@ -159,11 +192,13 @@ struct BatchFilter {
     header.recordCount = Int32(survey.kept)
     records.removeAll(keepingCapacity: true)
     let shift = old.baseTimestamp &- header.baseTimestamp
-    // Two passes over the records, so that only what stays is copied.
+    // A second pass over the records, so that only what stays is copied.
     var copied = records
     records = []
+    var index = 0
     try payload.forEachRecord(old, batch) { record, bytes throws(CleaningError) in
-      guard stays(record, old) else { return }
+      defer { index += 1 }
+      guard stays[index] else { return }
       do throws(RecordFormatError) {
         try record.append(
           bytes, timestampDelta: record.timestampDelta &+ shift, to: &copied)

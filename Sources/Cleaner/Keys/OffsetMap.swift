@@ -8,7 +8,11 @@
 // Memory is what `log.cleaner.dedupe.buffer.size` allows, or less when there are fewer records to
 // come. A table that is full to its load factor takes no more keys, and the log is cleaned as far as
 // it reaches.
+//
+// Nearly every access misses the caches, and with small pages the translation of its address, too:
+// the memory is asked for in huge pages, and `hash` begins to load the entry that is used later.
 
+import CLinux
 import Glibc
 
 final class OffsetMap {
@@ -33,22 +37,35 @@ final class OffsetMap {
     let wanted = Int(clamping: Int64(min(Double(limit), Double(recordsMax) / loadFactor + 2)))
     slots = max(2, min(limit, wanted))
     countMax = min(slots - 1, max(1, Int(Double(slots) * loadFactor)))
-    // Pages that no key falls into are never touched.
-    guard let memory = calloc(slots, Self.entrySize) else { return nil }
+    // Zeros, in pages that are made when they are touched first.
+    guard
+      let memory = mmap(
+        nil, slots * Self.entrySize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+      memory != MAP_FAILED
+    else { return nil }
+    // As it is, if the system has no huge pages.
+    _ = madvise(memory, slots * Self.entrySize, Int32(MADV_HUGEPAGE))
     entries = memory
     self.hasher = hasher
   }
 
-  deinit { free(entries) }
+  deinit { munmap(entries, byteCount) }
 
   var isFull: Bool { count >= countMax }
   /// Bytes of the table.
   var byteCount: Int { slots * Self.entrySize }
 
-  /// Notes that `key` is at `offset`; the last one counts. There must be room.
-  func put(_ key: UnsafeRawBufferPointer, _ offset: Int64) {
-    precondition(!isFull, "no room for a key")
+  /// What stands for `key` here. Its entry is being loaded when this returns: look at it when a few
+  /// others were asked for.
+  func hash(_ key: UnsafeRawBufferPointer) -> KeyHash {
     let hash = hasher.hash(key)
+    clinux_prefetch(entries + slot(hash) * Self.entrySize)
+    return hash
+  }
+
+  /// Notes that a key is at `offset`; the last one counts. There must be room.
+  func put(_ hash: KeyHash, _ offset: Int64) {
+    precondition(!isFull, "no room for a key")
     let entry = find(hash)
     if entry.load(fromByteOffset: 16, as: Int64.self) == 0 {
       entry.storeBytes(of: hash.low, as: UInt64.self)
@@ -58,15 +75,20 @@ final class OffsetMap {
     entry.storeBytes(of: offset + 1, toByteOffset: 16, as: Int64.self)
   }
 
-  /// Where `key` was seen last, -1 if nowhere.
-  func offset(of key: UnsafeRawBufferPointer) -> Int64 {
-    find(hasher.hash(key)).load(fromByteOffset: 16, as: Int64.self) - 1
+  /// Where a key was seen last, -1 if nowhere.
+  func offset(of hash: KeyHash) -> Int64 {
+    find(hash).load(fromByteOffset: 16, as: Int64.self) - 1
+  }
+
+  @inline(__always)
+  private func slot(_ hash: KeyHash) -> Int {
+    Int(truncatingIfNeeded: hash.low.multipliedFullWidth(by: UInt64(slots)).high)
   }
 
   /// The entry of a hash, or the free one where it would be.
   @inline(__always)
   private func find(_ hash: KeyHash) -> UnsafeMutableRawPointer {
-    var slot = Int(truncatingIfNeeded: hash.low.multipliedFullWidth(by: UInt64(slots)).high)
+    var slot = slot(hash)
     while true {
       let entry = entries + slot * Self.entrySize
       if entry.load(fromByteOffset: 16, as: Int64.self) == 0 { return entry }

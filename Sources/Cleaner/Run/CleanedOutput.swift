@@ -1,6 +1,9 @@
 // The file that a group of segments is written to. As long as a single segment loses nothing, nothing
 // is written: most of a log that is cleaned again and again has not changed. When the first batch
 // changes, what lies before it is copied from file to file.
+//
+// The system is told to write to the disk every few MiB. Otherwise it would have all of the file to
+// write when it is synced at the end, and whoever syncs something else meanwhile would wait for that.
 
 import Linux
 
@@ -13,6 +16,9 @@ final class CleanedOutput {
   /// The first bytes of this segment that are the same here and are not written.
   private var heldBack: Int64
   private var holdsBack: Bool
+  /// Bytes of the file that the system was told to write to the disk.
+  private var writtenBack: Int64 = 0
+  private static let writebackBytes: Int64 = 8 << 20
 
   /// - Parameter mayBeUnchanged: the group is one segment.
   init(_ file: consuming OwnedFD, bufferSize: Int, mayBeUnchanged: Bool) {
@@ -45,6 +51,7 @@ final class CleanedOutput {
     do throws(Errno) { try File.copy(source, at: 0, to: file, at: 0, count: heldBack) } catch {
       throw .system(error)
     }
+    writeBack(to: heldBack)
     return heldBack
   }
 
@@ -71,5 +78,12 @@ final class CleanedOutput {
 
   private func write(_ bytes: UnsafeRawBufferPointer, at position: Int64) throws(CleaningError) {
     do throws(Errno) { try File.write(file, bytes, at: position) } catch { throw .system(error) }
+    writeBack(to: position + Int64(bytes.count))
+  }
+
+  private func writeBack(to end: Int64) {
+    guard end - writtenBack >= Self.writebackBytes else { return }
+    File.beginWriteback(file, at: writtenBack, count: end - writtenBack)
+    writtenBack = end
   }
 }

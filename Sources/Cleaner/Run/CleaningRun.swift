@@ -57,6 +57,9 @@ final class CleaningRun {
   private var cleanEnd: Int64 = 0
   /// For the map alone: which batches were aborted.
   private var mapTransactions: TransactionState
+  /// Keys whose entries of the map are being loaded.
+  private var noted: [(hash: KeyHash, offset: Int64)] = []
+  private static let notedMax = 64
 
   private enum Phase {
     /// The segment whose keys are being noted.
@@ -168,13 +171,24 @@ final class CleaningRun {
         guard isWhole, let key = record.key else { return }
         let offset = header.offset(of: record)
         guard offset >= order.firstDirtyOffset else { return }
-        if map.isFull { isWhole = false } else { map.put(key, offset) }
+        noted.append((map.hash(key), offset))
+        if noted.count == Self.notedMax { isWhole = putNoted() }
       }
-      if !isWhole { return }
+      guard putNoted(), isWhole else { return }
     }
     if header.lastOffset >= order.firstDirtyOffset {
       map.latestOffset = max(map.latestOffset, header.lastOffset)
     }
+  }
+
+  /// - Returns: false when the map has no room for all of them.
+  private func putNoted() -> Bool {
+    defer { noted.removeAll(keepingCapacity: true) }
+    for (hash, offset) in noted {
+      if map.isFull { return false }
+      map.put(hash, offset)
+    }
+    return true
   }
 
   // MARK: Cleaning
