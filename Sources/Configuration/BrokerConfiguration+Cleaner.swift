@@ -5,9 +5,9 @@ extension BrokerConfiguration {
   public var logCleanerEnable: Bool { values.boolean("log.cleaner.enable") }
   /// How long a partition that could not be cleaned is left alone at first.
   public var logCleanerBackoffMs: Int64 { values.integer("log.cleaner.backoff.ms") ?? 15_000 }
-  /// Memory for keys, in bytes, of each cleaner; Kafka's least for a thread is 1 MiB.
+  /// Memory for keys, in bytes, of each cleaner.
   public var logCleanerDedupeBufferSize: Int {
-    Int(clamping: max(1 << 20, values.integer("log.cleaner.dedupe.buffer.size") ?? 0))
+    Int(clamping: values.integer("log.cleaner.dedupe.buffer.size") ?? 134_217_728)
   }
   /// How full that memory may become: above 0 and at most 1.
   public var logCleanerIoBufferLoadFactor: Double {

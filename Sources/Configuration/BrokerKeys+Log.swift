@@ -118,7 +118,8 @@ extension BrokerKeys {
       "log.cleaner.backoff.ms", 15_000, .atLeast(0), .clusterWide, .used,
       "How long the cleaner rests when there is nothing to compact."),
     .long(
-      "log.cleaner.dedupe.buffer.size", 134_217_728, .any, .clusterWide,
+      // Kafka wants more than 1 MiB for each thread.
+      "log.cleaner.dedupe.buffer.size", 134_217_728, .atLeast(1_048_577), .clusterWide,
       .used, "Memory for the keys of a compaction."),
     .double(
       "log.cleaner.io.buffer.load.factor", "0.9", .any, .clusterWide, .used,

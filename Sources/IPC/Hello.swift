@@ -42,7 +42,7 @@ public struct Edge: Hashable, Sendable, CustomStringConvertible {
   public static let fetcherToLogWriter = Edge(from: .fetcher, to: .logwriter, version: 3)
   public static let fetcherToCoordinator = Edge(from: .fetcher, to: .coordinator, version: 6)
   public static let coordinatorToLogWriter = Edge(from: .coordinator, to: .logwriter, version: 8)
-  public static let cleanerToLogWriter = Edge(from: .cleaner, to: .logwriter, version: 1)
+  public static let cleanerToLogWriter = Edge(from: .cleaner, to: .logwriter, version: 2)
   public static let adminToCoordinator = Edge(from: .admin, to: .coordinator, version: 3)
 
   public static let all: [Edge] = [

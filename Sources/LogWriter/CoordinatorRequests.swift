@@ -93,6 +93,7 @@ extension LogWriter {
       try peer.channel.send(maxTimestamp(token, slot, generation))
     case .configureBroker(let dynamic):
       context.configure(dynamic) { [unowned self] configuration in apply(configuration) }
+      for cleaner in cleaners.all.values { configure(cleaner) }
     case .reportStatistics(let busiest): reportStatistics(to: peer, busiest: busiest)
     }
   }

@@ -21,6 +21,13 @@ extension LogWriter {
     } catch { dropCleaner(number, error.reason) }
   }
 
+  /// Passes on what was set at run time: cleaners know nobody but the logwriter.
+  func configure(_ cleaner: CleanerPeer) {
+    do throws(ChannelError) { try cleaner.channel.send(.configureBroker(context.dynamic)) } catch {
+      cleaner.channel.abort()
+    }
+  }
+
   func dropCleaner(_ number: Int, _ reason: String) {
     guard let peer = cleaners[number] else { return }
     context.log.event(.siblingLost, "cleaner \(peer.instance) is gone: \(reason)")

@@ -29,8 +29,10 @@ extension LogWriter {
         greet(peer, number)
       case .cleanerToLogWriter:
         let number = cleaners.reserve()
-        cleaners[number] = CleanerPeer(
+        let peer = CleanerPeer(
           try LoopChannel(socket, loop: loop, source: .cleaner(number)), instance: hello.instance)
+        cleaners[number] = peer
+        configure(peer)
         cleaning.joined(number)
       default:
         context.log.event(.siblingDropped, "refused a connection: no edge \(hello.edge) here")

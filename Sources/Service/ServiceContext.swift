@@ -19,7 +19,7 @@ public final class ServiceContext {
   /// What the process goes by; `reload` and `configure` change it.
   public internal(set) var configuration: BrokerConfiguration
   /// What of it was set at run time.
-  var dynamic = DynamicBrokerConfigs()
+  public internal(set) var dynamic = DynamicBrokerConfigs()
   public let log: Log
   /// Sockets passed in by systemd or `sluice up`.
   public let sockets: InheritedSockets

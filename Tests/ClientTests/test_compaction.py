@@ -35,10 +35,9 @@ class Compacted:
                     *(word for config in configs for word in ("--set", config)))
 
     def sluice(self, *arguments):
-        words = [arguments[0], arguments[1]] if arguments[0] == "topics" else [arguments[0]]
         done = subprocess.run(
-            [str(paths.BINARIES / "sluice"), *words, "-b", self.broker.bootstrap,
-             *arguments[len(words):]], capture_output=True, timeout=60)
+            [str(paths.BINARIES / "sluice"), *arguments, "-b", self.broker.bootstrap],
+            capture_output=True, timeout=60)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
 
@@ -48,6 +47,14 @@ class Compacted:
                             "--json").splitlines()
         return [(record["offset"], record["key"], record["value"])
                 for record in map(json.loads, lines)]
+
+    def orders(self):
+        """How many the cleaner has been given; 0 as long as it has not told of itself."""
+        status = json.loads(subprocess.run(
+            [str(paths.BINARIES / "sluice"), "status", "--json", "--runtime-directory",
+             str(self.broker.runtime)], capture_output=True, check=True).stdout)
+        return sum(entry["counters"]["orders"] for entry in status
+                   if entry["name"] == "sluice-cleaner@1")
 
     def size(self):
         directory = self.broker.data / f"{self.topic}-0"
@@ -110,22 +117,13 @@ def test_a_cleaner_that_is_killed_leaves_nothing(own_broker):
         "log.cleaner.backoff.ms": "50", "log.cleaner.io.max.bytes.per.second": "400000"})
     compacted = Compacted(broker)
     latest = {f"key-{key}": value(number, key) for number in range(60) for key in range(50)}
-
-    def busy():
-        # One that was just started may not have told of itself yet.
-        return any(
-            entry["name"] == "sluice-cleaner@1" and entry["counters"]["orders"] > 0
-            for entry in json.loads(subprocess.run(
-                [str(paths.BINARIES / "sluice"), "status", "--json", "--runtime-directory",
-                 str(broker.runtime)], capture_output=True, check=True).stdout))
-
     with Client("confluent-newest", broker.bootstrap) as client:
         for number in range(60):
             client.produce(compacted.topic, [
                 Record(f"key-{key}".encode(), value(number, key).encode(), partition=0)
                 for key in range(50)])
             if number % 15 == 14:
-                eventually(busy, "the cleaner is at work")
+                eventually(lambda: compacted.orders() > 0, "the cleaner is at work")
                 broker.kill("sluice-cleaner")
                 compacted.check({f"key-{key}": value(number, key) for key in range(50)})
     eventually(lambda: len(compacted.records()) < 700, "superseded values are gone")
@@ -133,6 +131,27 @@ def test_a_cleaner_that_is_killed_leaves_nothing(own_broker):
     eventually(lambda: not [path for path in (broker.data / "compacted-0").iterdir()
                             if re.search(r"\.(cleaned|swap|deleted)$", path.name)], "nothing is left")
     broker.stop()
+
+
+def test_the_rate_is_changed_while_it_runs(compacting):
+    """With a byte a second a compaction rests for days after its first window."""
+    compacted = Compacted(compacting)
+    rate = "log.cleaner.io.max.bytes.per.second"
+    compacted.sluice("configs", "alter", "--set", f"{rate}=1")
+    # What was set reaches a process that comes later, too.
+    compacting.kill("sluice-cleaner")
+    latest = {f"key-{key}": value(39, key) for key in range(60)}
+    with Client("confluent-newest", compacting.bootstrap) as client:
+        for number in range(40):
+            client.produce(compacted.topic, [
+                Record(f"key-{key}".encode(), value(number, key).encode(), partition=0)
+                for key in range(60)])
+    eventually(lambda: compacted.orders() > 0, "the cleaner has an order")
+    assert len(compacted.records()) == 40 * 60
+    compacted.sluice("configs", "alter", "--unset", rate)
+    eventually(lambda: len(compacted.records()) < 1000, "superseded values are gone")
+    compacted.check(latest)
+    compacting.stop()
 
 
 def commit(connection, group, offset, metadata):

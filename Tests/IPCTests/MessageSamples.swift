@@ -209,6 +209,7 @@ enum Samples {
   static let logWriterToCleaner: [LogWriterToCleaner] = [
     .clean(order), .segment(token: 1, baseOffset: 2), .output(token: 3, baseOffset: 4),
     .replaced(token: 5, baseOffset: 6), .cancel(token: 7), .reportStatistics,
+    .configureBroker(dynamic),
   ]
   static let adminToCoordinator: [AdminToCoordinator] = [
     .status(busiest: 0), .status(busiest: 50),

@@ -15,7 +15,10 @@ import Testing
 private final class CleanerSide {
   let sibling: Sibling<CleanerToLogWriter, LogWriterToCleaner>
 
-  init(_ broker: Broker) throws { sibling = try Sibling(broker, .cleanerToLogWriter) }
+  init(_ broker: Broker) throws {
+    sibling = try Sibling(broker, .cleanerToLogWriter)
+    #expect(try sibling.next() == .configureBroker(DynamicBrokerConfigs()))
+  }
 
   func order() throws -> CleaningOrder {
     guard case .clean(let order) = try sibling.next() else { throw Unexpected() }

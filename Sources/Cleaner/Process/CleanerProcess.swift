@@ -106,9 +106,17 @@ final class CleanerProcess: EventHandler {
 
   /// What is under way goes on with the memory it has.
   func reloadRequested() {
-    context.reload { [unowned self] configuration in
-      memory = CleaningMemory(configuration)
-      throttle = Throttle(bytesPerSecond: configuration.logCleanerIoMaxBytesPerSecond)
+    context.reload { [unowned self] configuration in apply(configuration) }
+  }
+
+  private func apply(_ configuration: BrokerConfiguration) {
+    memory = CleaningMemory(configuration)
+    throttle = Throttle(bytesPerSecond: configuration.logCleanerIoMaxBytesPerSecond)
+    // It may be resting for as long as the old rate said.
+    if let workTimer {
+      loop.cancel(workTimer)
+      self.workTimer = nil
+      schedule(afterMs: 0)
     }
   }
 
@@ -136,6 +144,8 @@ final class CleanerProcess: EventHandler {
       guard run?.order.token == token else { return }
       drop()
     case .reportStatistics: logwriter.send(.statistics(statistics))
+    case .configureBroker(let dynamic):
+      context.configure(dynamic) { [unowned self] configuration in apply(configuration) }
     }
   }
 

@@ -32,6 +32,9 @@ public enum LogWriterToCleaner: Message {
   /// The order is void: the partition has changed or is gone.
   case cancel(token: UInt64)
   case reportStatistics
+  /// What was set at run time, all of it: passed on from the coordinator, before the first order and
+  /// whenever it changes.
+  case configureBroker(DynamicBrokerConfigs)
 }
 
 /// What to clean and how. Offsets from `firstDirtyOffset` to below `endOffset` go into the map of
@@ -291,13 +294,14 @@ extension LogWriterToCleaner {
     case .replaced: 4
     case .cancel: 5
     case .reportStatistics: 6
+    case .configureBroker: 7
     }
   }
 
   public var descriptorCount: Int {
     switch self {
     case .segment, .output: 1
-    case .clean, .replaced, .cancel, .reportStatistics: 0
+    case .clean, .replaced, .cancel, .reportStatistics, .configureBroker: 0
     }
   }
 
@@ -310,6 +314,7 @@ extension LogWriterToCleaner {
       writer.put(baseOffset)
     case .cancel(let token): writer.put(token)
     case .reportStatistics: break
+    case .configureBroker(let dynamic): dynamic.encode(into: &writer)
     }
   }
 
@@ -321,6 +326,7 @@ extension LogWriterToCleaner {
     case 4: self = .replaced(token: try reader.integer(), baseOffset: try reader.integer())
     case 5: self = .cancel(token: try reader.integer())
     case 6: self = .reportStatistics
+    case 7: self = .configureBroker(try DynamicBrokerConfigs(from: &reader))
     default: throw MessageError("logwriter→cleaner has no message \(kind)")
     }
   }
