@@ -44,7 +44,9 @@ extension LogDirectory {
   /// - Returns: whether that is new.
   public func foundFull() -> Bool {
     defer { isLow = true }
-    return !isLow
+    if isLow { return false }
+    space = currentSpace ?? space
+    return true
   }
 
   /// Lets the ballast go, for a write that must not be refused.
