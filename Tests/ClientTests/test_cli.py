@@ -178,3 +178,44 @@ def test_refusals_teach(broker):
     second = run("up", "--runtime-directory", str(broker.runtime),
                  "--override", f"log.dirs={broker.directory}/other")
     assert second.returncode == 111 and b"another broker" in second.stderr
+
+
+def test_a_topic_that_is_partly_offline(own_broker):
+    broker = own_broker()
+    sluice = Command(broker)
+    sluice("topics", "create", "partly", "--partitions", 2)
+    for partition in (0, 1):
+        sluice("produce", "partly", "--partition", partition, stdin=f"in {partition}\n".encode())
+    broker.stop()
+    (broker.data / "partly-1" / "partition.metadata").write_text("torn")
+    broker.start()
+
+    def described():
+        [topic] = json.loads(sluice("topics", "describe", "partly", "--json"))
+        return [(partition["leader"], partition["latestOffset"])
+                for partition in topic["partitions"]]
+
+    eventually(lambda: described() == [(1, 1), (-1, None)], "one partition is offline")
+    assert re.search(r"1 +none .*offline", sluice("topics", "describe", "partly"))
+    done = sluice.attempt("consume", "partly", "--from-beginning", "--exit-at-end")
+    assert (done.returncode, done.stdout) == (1, b"in 0\n")
+    assert b"partly-1 has no leader" in done.stderr
+    assert sluice("consume", "partly", "--from-beginning", "--exit-at-end",
+                  "--partition", 0) == "in 0\n"
+    broker.stop()
+
+
+def test_what_is_damaged_is_not_printed(own_broker):
+    broker = own_broker()
+    sluice = Command(broker)
+    sluice("topics", "create", "damaged", "--partitions", 1)
+    for line in (b"first\n", b"second\n"):
+        sluice("produce", "damaged", stdin=line)
+    broker.stop()
+    log = broker.data / "damaged-0" / f"{0:020}.log"
+    log.write_bytes(log.read_bytes().replace(b"second", b"sacond"))
+    broker.start()
+    done = sluice.attempt("consume", "damaged", "--from-beginning", "--exit-at-end")
+    assert (done.returncode, done.stdout) == (1, b"first\n")
+    assert b"checksum of the batch at offset 1" in done.stderr
+    broker.stop()

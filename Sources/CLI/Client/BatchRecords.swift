@@ -9,12 +9,14 @@ enum BatchRecordsError: Error, CustomStringConvertible {
   case format(RecordFormatError)
   case compression(CompressionError)
   case unknownCodec
+  case checksum(offset: Int64)
 
   var description: String {
     switch self {
     case .format(let error): error.description
     case .compression(let error): error.description
     case .unknownCodec: "the batch names a codec that does not exist"
+    case .checksum(let offset): "the checksum of the batch at offset \(offset) is wrong"
     }
   }
 }

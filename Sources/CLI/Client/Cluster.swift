@@ -64,7 +64,8 @@ final class Cluster {
   }
 
   /// One topic that can be used; created if `create` and the broker allows it.
-  func topic(_ name: String, create: Bool = false) throws(ClientError)
+  /// - Parameter needsLeaders: waits for a leader of every partition, and refuses without.
+  func topic(_ name: String, create: Bool = false, needsLeaders: Bool = true) throws(ClientError)
     -> MetadataResponse.MetadataResponseTopic
   {
     var patience = Self.creationPauses
@@ -83,7 +84,7 @@ final class Cluster {
         create && topic.errorCode == .unknownTopicOrPartition
           ? "there is no such topic and the broker creates none by itself; "
             + "create it with 'sluice topics create \(name)'" : nil)
-      if topic.partitions.contains(where: { $0.leaderId < 0 }) {
+      if needsLeaders, topic.partitions.contains(where: { $0.leaderId < 0 }) {
         throw .refused(.leaderNotAvailable, about: name, message: nil)
       }
       return topic

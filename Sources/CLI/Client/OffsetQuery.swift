@@ -1,4 +1,5 @@
-// Offsets by time: ListOffsets for all partitions of a topic, each asked of its leader.
+// Offsets by time: ListOffsets for all partitions of a topic, each asked of its leader. What has no
+// leader, or goes offline meanwhile, is left out.
 
 import KafkaProtocol
 import Model
@@ -20,13 +21,15 @@ enum OffsetQuery {
     }
   }
 
-  /// The offset at `position` by partition; -1 where no record is that young.
+  /// The offset at `position` by partition; -1 where no record is that young, and none of a partition
+  /// that is offline.
   static func offsets(
     of topic: MetadataResponse.MetadataResponseTopic, at position: Position, _ cluster: Cluster
   ) throws(ClientError) -> [Int32: Int64] {
     let name = topic.name ?? ""
     var offsets: [Int32: Int64] = [:]
-    for (leader, partitions) in Dictionary(grouping: topic.partitions, by: \.leaderId) {
+    let online = topic.partitions.filter { $0.leaderId >= 0 }
+    for (leader, partitions) in Dictionary(grouping: online, by: \.leaderId) {
       let response = try cluster.broker(node: leader).request(
         ListOffsetsRequest(
           replicaId: -1,
@@ -37,7 +40,8 @@ enum OffsetQuery {
                 .init(partitionIndex: $0.partitionIndex, timestamp: position.wire)
               })
           ]))
-      for partition in response.topics.flatMap(\.partitions) {
+      for partition in response.topics.flatMap(\.partitions)
+      where partition.errorCode != .kafkaStorageError {
         try partition.errorCode.require("\(name)-\(partition.partitionIndex)")
         offsets[partition.partitionIndex] = partition.offset
       }

@@ -74,12 +74,20 @@ struct Consume: ParsableCommand {
   private func consumeAlone(
     _ cluster: Cluster, _ printer: RecordPrinter, _ interruption: Interruption
   ) throws(ClientError) {
-    var metadata = try cluster.topic(topic)
+    var metadata = try readable(cluster)
+    let missing = metadata.partitions.filter { $0.leaderId < 0 }.map(\.partitionIndex).sorted()
+    metadata.partitions.removeAll { $0.leaderId < 0 }
     if let partition {
       metadata.partitions.removeAll { $0.partitionIndex != partition }
       if metadata.partitions.isEmpty {
-        throw .refused(.unknownTopicOrPartition, about: "\(topic)-\(partition)", message: nil)
+        throw .refused(
+          missing.contains(partition) ? .leaderNotAvailable : .unknownTopicOrPartition,
+          about: "\(topic)-\(partition)", message: nil)
       }
+    }
+    // Of a topic that is partly offline, what there is; then it is no success.
+    for missing in missing where partition == nil {
+      StandardError.line("sluice: \(topic)-\(missing) has no leader at the moment and is left out")
     }
     var fetcher = PartitionReader(
       cluster: cluster, topic: topic, offsets: try startOffsets(metadata, cluster))
@@ -96,7 +104,20 @@ struct Consume: ParsableCommand {
         continue
       }
       printer.flush()
-      if exitAtEnd, fetcher.isAtEnd { return }
+      if exitAtEnd, fetcher.isAtEnd { break }
+    }
+    if partition == nil, let first = missing.first {
+      throw .refused(.leaderNotAvailable, about: "\(topic)-\(first)", message: nil)
+    }
+  }
+
+  /// The topic, with whatever of its partitions still has no leader after a while.
+  private func readable(_ cluster: Cluster) throws(ClientError)
+    -> MetadataResponse.MetadataResponseTopic
+  {
+    do throws(ClientError) { return try cluster.topic(topic) } catch {
+      guard error.code == .leaderNotAvailable else { throw error }
+      return try cluster.topic(topic, needsLeaders: false)
     }
   }
 

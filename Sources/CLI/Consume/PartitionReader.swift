@@ -36,7 +36,7 @@ struct PartitionReader {
   /// - Parameter take: returns false to stop; that record counts as not read.
   mutating func poll(maxWaitMs: Int32, _ take: (Record, Int32) -> Bool) throws(ClientError) {
     if leaders.isEmpty {
-      for partition in try cluster.topic(topic).partitions {
+      for partition in try cluster.topic(topic, needsLeaders: false).partitions {
         leaders[partition.partitionIndex] = partition.leaderId
       }
     }
@@ -101,6 +101,7 @@ struct PartitionReader {
     var iterator = RecordBatchIterator(bytes)
     while let (header, batch) = try BatchRecords.next(&iterator) {
       if header.lastOffset < next { continue }
+      guard header.checksumMatches(batch) else { throw .checksum(offset: header.baseOffset) }
       var isWanted = true
       if !header.isControlBatch {
         var reached = next

@@ -20,8 +20,9 @@ struct DescribeTopics: ParsableCommand {
     var leader: Int32
     var replicas: [Int32]
     var isr: [Int32]
-    var earliestOffset: Int64
-    var latestOffset: Int64
+    /// nil: it is offline.
+    var earliestOffset: Int64?
+    var latestOffset: Int64?
 
     var fields: Fields {
       var fields = Fields()
@@ -29,8 +30,8 @@ struct DescribeTopics: ParsableCommand {
       fields.add("leader", leader)
       fields.add("replicas", .list(replicas.map { .number(Int64($0)) }))
       fields.add("isr", .list(isr.map { .number(Int64($0)) }))
-      fields.add("earliestOffset", earliestOffset)
-      fields.add("latestOffset", latestOffset)
+      fields.add("earliestOffset", earliestOffset.map { .number($0) } ?? .null)
+      fields.add("latestOffset", latestOffset.map { .number($0) } ?? .null)
       return fields
     }
   }
@@ -71,7 +72,14 @@ struct DescribeTopics: ParsableCommand {
         if names.isEmpty, topic.isInternal { continue }
         do throws(ClientError) {
           try topic.errorCode.require(name)
-          described.append(try describe(topic, name, cluster))
+          var metadata: MetadataResponse.MetadataResponseTopic? = topic
+          described.append(
+            try cluster.patiently { () throws(ClientError) in
+              // Another time with what is known then: a leader may have gone meanwhile.
+              if metadata == nil { metadata = try cluster.topic(name, needsLeaders: false) }
+              defer { metadata = nil }
+              return try describe(metadata ?? topic, name, cluster)
+            })
         } catch {
           if error.isTransport { throw error }
           outcomes.failed(error)
@@ -90,8 +98,8 @@ struct DescribeTopics: ParsableCommand {
     let partitions = topic.partitions.sorted { $0.partitionIndex < $1.partitionIndex }.map {
       Partition(
         partition: $0.partitionIndex, leader: $0.leaderId, replicas: $0.replicaNodes,
-        isr: $0.isrNodes, earliestOffset: earliest[$0.partitionIndex] ?? -1,
-        latestOffset: latest[$0.partitionIndex] ?? -1)
+        isr: $0.isrNodes, earliestOffset: earliest[$0.partitionIndex],
+        latestOffset: latest[$0.partitionIndex])
     }
     let (all, shown) = try configs(name, cluster)
     return Topic(
@@ -132,9 +140,10 @@ struct DescribeTopics: ParsableCommand {
       ["  partition", "leader", "replicas", "in sync", "earliest", "latest"],
       topic.partitions.map {
         [
-          "  \($0.partition)", "\($0.leader)", $0.replicas.map(String.init).joined(separator: ","),
-          $0.isr.map(String.init).joined(separator: ","), "\($0.earliestOffset)",
-          "\($0.latestOffset)",
+          "  \($0.partition)", $0.leader < 0 ? "none" : "\($0.leader)", $0.replicas.map(String.init).joined(separator: ","),
+          $0.isr.map(String.init).joined(separator: ","),
+          $0.earliestOffset.map(String.init) ?? "offline",
+          $0.latestOffset.map(String.init) ?? "offline",
         ]
       })
   }
