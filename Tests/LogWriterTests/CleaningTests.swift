@@ -17,7 +17,7 @@ private final class CleanerSide {
 
   init(_ broker: Broker) throws {
     sibling = try Sibling(broker, .cleanerToLogWriter)
-    #expect(try sibling.next() == .configureBroker(DynamicBrokerConfigs()))
+    guard case .configureBroker = try sibling.next() else { throw Unexpected() }
   }
 
   func order() throws -> CleaningOrder {
