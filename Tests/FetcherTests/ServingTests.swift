@@ -274,7 +274,7 @@ func request(
     var count = 0
     for _ in 0..<1000 where count == 0 {
       count = try family.fetch(request([0, 0], version: 12), version: 12, on: connection)
-        .records().count
+        .records(1).count
     }
     #expect(count == 100)
     try family.stop()
