@@ -215,6 +215,26 @@ struct RecoveryTests {
     #expect(try fixture.file(.log, 80).count == 2_100)
   }
 
+  /// An index without entries is a file all the same: its lack would be one at every start.
+  @Test func recoveryLeavesEveryIndexFile() throws {
+    let fixture = try Fixture { $0.segmentBytes = 500 }
+    for _ in 0..<8 { try fixture.append(Batch()) }
+    #expect(fixture.log.segments.count > 2)
+    try fixture.crash {
+      for segment in fixture.log.segments {
+        for kind in [LogFileKind.index, .timeindex] {
+          try File.remove(fixture.path(LogFileName.name(kind, segment.baseOffset)))
+        }
+      }
+    }
+    for segment in fixture.log.segments {
+      #expect(try fixture.file(.index, segment.baseOffset) == [])
+      #expect(File.exists(fixture.path(LogFileName.name(.timeindex, segment.baseOffset))))
+    }
+    try fixture.restart()
+    #expect(fixture.report == nil)
+  }
+
   @Test(arguments: [LogFileKind.index, .timeindex], [true, false])
   func missingIndexesOfClosedSegments(_ kind: LogFileKind, _ clean: Bool) throws {
     let fixture = try filled(50, segmentBytes: 3_000)

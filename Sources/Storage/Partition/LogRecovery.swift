@@ -105,7 +105,7 @@ public final class LogRecovery {
       phase = .indexing(opened, end)
       return
     }
-    try log.finishIndexes(opened.active)
+    try log.finishRecoveredIndexes(opened.active)
     try log.syncRebuilt(opened.active)
     report.indexedSegments += 1
     log.unindexed.removeLast()
@@ -200,7 +200,7 @@ public final class LogRecovery {
       report.cutBytes = segment.size - end.position
       log.segments[index].size = end.position
     }
-    try log.finishIndexes(opened.active)
+    try log.finishRecoveredIndexes(opened.active)
     if opened.isRebuilt { try log.syncRebuilt(opened.active) }
     log.logEndOffset = end.nextOffset
     if let defect = end.defect { return try finish(index + 1, defect) }

@@ -62,6 +62,19 @@ extension PartitionLog {
     try device.syncDirectory(path)
   }
 
+  /// Brings a segment's indexes up to date. Those that have no entry are there too, as a roll leaves
+  /// them: a segment without them is one that has lost them.
+  func finishRecoveredIndexes(_ active: ActiveSegment) throws(StorageError) {
+    try finishIndexes(active)
+    for kind in [LogFileKind.index, .timeindex] {
+      let path = path(kind, active.baseOffset)
+      try about("create", path) { () throws(Errno) in
+        _ = try device.open(path, [.readWrite, .create])
+      }
+    }
+    unsynced.insert(.directory)
+  }
+
   /// Snapshots and epochs as the recovered batches have them; `known` are those on disk.
   func finishRecovery(_ known: [LeaderEpochEntry]) throws(StorageError) {
     try takeSnapshot(at: logEndOffset)
