@@ -15,7 +15,7 @@ from harness import kafka_files, paths
 from harness.broker import Broker
 from harness.client import Client, eventually
 from harness.scenarios import Record
-from test_kafka_files import KafkaDirectory
+from test_kafka_files import KafkaDirectory, write_rounds
 
 CLUSTER = "5L6g3nShT-eMCtK--X86sw"
 DIRECTORY = kafka_files.uuid(0x21)
@@ -52,7 +52,8 @@ class KafkaData:
 
     def topics(self, kafka_log, clean):
         first = kafka_files.partition(self.data / "orders-0", IDS["orders"])
-        self.orders = KafkaDirectory(kafka_log, first)
+        self.markers = write_rounds(kafka_log, first)
+        self.orders = KafkaDirectory(first)
         if not clean:
             self.orders.preallocate()
         self.ends["orders", 0] = self.orders.end
@@ -120,7 +121,7 @@ class KafkaData:
     def checkpoints(self, clean):
         points = self.ends if clean else {name: 0 for name in self.ends}
         if not clean:
-            points["orders", 0] = self.orders.per_round
+            points["orders", 0] = self.orders.bases[1]
         (self.data / "recovery-point-offset-checkpoint").write_text(kafka_files.checkpoint(points))
         (self.data / "replication-offset-checkpoint").write_text(
             kafka_files.checkpoint(self.ends))
@@ -209,13 +210,14 @@ def test_there_and_back(kafka_log, made, kraft, clean):
     assert config(broker, "orders")["retention.ms"] == "-1"
     assert config(broker, "__consumer_offsets")["cleanup.policy"] == "compact"
 
-    markers = {base + theirs.orders.per_round - back
-               for base in range(0, theirs.orders.end, theirs.orders.per_round)
-               for back in (1, 2)}
-    wanted = {(0, offset) for offset in range(theirs.orders.end) if offset not in markers}
+    wanted = {(0, offset) for offset in range(theirs.orders.end) if offset not in theirs.markers}
     wanted |= {(1, offset) for offset in range(5, 8)}
     for kind in ("confluent-newest", "java", "kafka-python-newest"):
         with Client(kind, broker.bootstrap) as client:
+            # One of the transactions of each segment was aborted. librdkafka leaves out such
+            # records unless it is told otherwise.
+            if kind == "confluent-newest":
+                client.ask("isolation", "read_uncommitted")
             records = client.consume("orders", len(wanted))
             assert {(record.partition, record.offset) for record in records} == wanted
             assert all(record.value == b"value %d" % record.offset for record in records)

@@ -291,26 +291,31 @@ def leave(broker, stop, write):
     return theirs
 
 
+def write_rounds(kafka_log, directory):
+    """Three segments of records and of transactions; returns the offsets of their markers."""
+    # Of one call of `KafkaLog write`: records of every codec twice, two transactions, two markers.
+    per_round = 2 * 3 * len(EVERY_CODEC) + 6 + 2
+    bases = range(0, 3 * per_round, per_round)
+    for number, base in enumerate(bases):
+        kafka_log("write", directory / f"{base:020}.log", base, number)
+    return {base + per_round - back for base in bases for back in (1, 2)}
+
+
 STOPS = ["clean", "killed", "only batches left"]
 
 
 @pytest.mark.parametrize("stop", STOPS)
 def test_we_open_what_kafka_wrote(kafka_log, own_broker, stop):
     """A partition in a directory as Kafka leaves it, after a clean stop and after a crash."""
-    # Of one call of `KafkaLog write`: records of every codec twice, two transactions, two markers.
-    per_round = 2 * 3 * len(EVERY_CODEC) + 6 + 2
-
     def write(directory):
-        for number in range(3):
-            base = number * per_round
-            kafka_log("write", directory / f"{base:020}.log", base, number)
+        nonlocal markers
+        markers = write_rounds(kafka_log, directory)
 
+    markers = None
     broker = own_broker()
     theirs = leave(broker, stop, write)
     directory = theirs.path
     broker.start()
-    markers = {base + per_round - back
-               for base in range(0, theirs.end, per_round) for back in (1, 2)}
     with closing_consumer(broker) as consumer:
         found = read(consumer, "theirs", theirs.end - len(markers))
     assert [record.offset() for record in found] == [
