@@ -140,7 +140,8 @@ struct DescribeTopics: ParsableCommand {
       ["  partition", "leader", "replicas", "in sync", "earliest", "latest"],
       topic.partitions.map {
         [
-          "  \($0.partition)", $0.leader < 0 ? "none" : "\($0.leader)", $0.replicas.map(String.init).joined(separator: ","),
+          "  \($0.partition)", $0.leader < 0 ? "none" : "\($0.leader)",
+          $0.replicas.map(String.init).joined(separator: ","),
           $0.isr.map(String.init).joined(separator: ","),
           $0.earliestOffset.map(String.init) ?? "offline",
           $0.latestOffset.map(String.init) ?? "offline",
