@@ -19,7 +19,7 @@ final class SQLiteConnection {
     }
     self.handle = handle
     self.path = path
-    if result != SQLITE_OK { throw failure("open \(path)") }
+    if result != SQLITE_OK { throw failure("open") }
     // A coordinator that is on its way out gives its lock up within this time.
     sqlite3_busy_timeout(handle, Self.lockPatienceMs)
   }
@@ -47,7 +47,8 @@ final class SQLiteConnection {
   var changedRows: Int { Int(sqlite3_changes(handle)) }
 
   func failure(_ operation: String) -> StoreError {
-    .unavailable(operation: operation, reason: String(cString: sqlite3_errmsg(handle)))
+    .unavailable(
+      operation: operation, reason: "\(String(cString: sqlite3_errmsg(handle))) (\(path))")
   }
 }
 
