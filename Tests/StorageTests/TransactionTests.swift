@@ -115,7 +115,7 @@ struct TransactionTests {
   // MARK: Crashes
 
   enum Damage: String, CaseIterable {
-    case none, lost, torn, zeros, stale, emptied, begun
+    case none, lost, torn, zeros, hole, stale, emptied, begun
   }
 
   /// Whatever a crash leaves of the entries behind the recovery point, they are made from the batches.
@@ -148,6 +148,11 @@ struct TransactionTests {
           case .zeros:
             try fixture.overwrite(.txnindex, base) { bytes in
               bytes = bytes[..<size] + [UInt8](repeating: 0, count: 100)
+            }
+          case .hole:
+            try fixture.overwrite(.txnindex, base) { bytes in
+              if bytes.count < size + 68 { return }
+              bytes.replaceSubrange(size..<size + 34, with: [UInt8](repeating: 0, count: 34))
             }
           case .stale:
             try fixture.overwrite(.txnindex, base) { bytes in

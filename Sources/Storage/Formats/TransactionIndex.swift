@@ -45,7 +45,12 @@ struct TransactionIndexEntry: IndexEntry, Equatable {
       && transaction.lastStableOffset >= other.transaction.lastStableOffset
   }
 
-  /// No transaction begins with its own marker.
+  /// Whether it can be of the segment: no transaction begins with its own marker.
+  func isPlausible(in baseOffset: Int64) -> Bool {
+    version == 0 && transaction.firstOffset < transaction.lastOffset
+      && transaction.lastOffset >= baseOffset
+  }
+
   var isZero: Bool {
     transaction
       == AbortedTransaction(producerId: 0, firstOffset: 0, lastOffset: 0, lastStableOffset: 0)

@@ -62,9 +62,8 @@ extension PartitionLog {
       return IndexTail(flushedCount: 0, last: nil)
     }
     let kept = try keep(baseOffset) { (entry: TransactionIndexEntry) in
-      // Zeros may also stand before entries that reached the disk: no marker lies below the segment.
-      entry.version != 0 || entry.isZero || entry.transaction.lastOffset < baseOffset
-        || entry.transaction.lastOffset >= offset
+      // Zeros may also stand before entries that reached the disk.
+      !entry.isPlausible(in: baseOffset) || entry.transaction.lastOffset >= offset
     }
     return IndexTail(flushedCount: kept.count, last: kept.last)
   }
