@@ -109,14 +109,15 @@ import Testing
     #expect(coordinator.entry(states[0])?.logStartOffset == 2)
     let text = try File.contents("\(broker.logPath)/log-start-offset-checkpoint")
     #expect(text == Array("0\n2\nt 0 2\nt 1 3\n".utf8))
+    try broker.run {
+      try files(broker).filter { $0.contains(".log") } == ["00000000000000000002.log"]
+    }
+    // Not before: it would also be told that the segments go.
     let fetcher = try FetcherSide(broker)
     guard case .segmentUnavailable(let refusal) = try fetcher.open(states[0], at: 1) else {
       throw Unexpected()
     }
     #expect(refusal.error == .offsetOutOfRange)
-    try broker.run {
-      try files(broker).filter { $0.contains(".log") } == ["00000000000000000002.log"]
-    }
   }
 
   @Test func fetchersLetGoOfDeletedPartitions() throws {
