@@ -33,8 +33,13 @@ extension File {
     _ = try retrying("fallocate") { clinux_fallocate(number, 0, 0, Int(count)) }
   }
 
-  /// Gives back what `setAside` left behind the end of a file that nobody writes to. Its time of change
-  /// stays.
+  /// Gives back what `setAside` left behind the end of a file that nobody writes to. Its time of
+  /// change stays that of the last write, which retention goes by.
+  public static func giveBack(_ fd: borrowing OwnedFD) throws(Errno) {
+    try giveBack(descriptor: fd.rawValue)
+  }
+
+  /// The same of a descriptor that somebody else owns meanwhile.
   public static func giveBack(descriptor: Int32) throws(Errno) {
     var raw = stat()
     _ = try retrying("fstat") { fstat(descriptor, &raw) }

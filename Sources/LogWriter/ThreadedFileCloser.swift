@@ -33,7 +33,7 @@ final class ThreadedFileCloser: FileCloser {
     threads.begin(HelperCall(token: 0, descriptor: file.release(), operation: Self.givingBack))
   }
 
-  /// Gives the thread what waits. Whether it succeeded makes no difference to anyone: room that stays set
-  /// aside goes with its file, or at the start after a crash.
+  /// Gives the thread what waits. Whether it succeeded makes no difference to anyone: room that stays
+  /// set aside goes with its file, or at the start after a crash.
   func finish() { threads.takeDone { _, _ in } }
 }

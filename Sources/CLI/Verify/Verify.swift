@@ -13,9 +13,9 @@ struct Verify: ParsableCommand {
       --records also decompresses every batch and goes through its records. It may run beside a broker.
 
       --repair makes anew what follows from the batches: indexes, leader epochs, checkpoints that \
-      cannot be read or name offsets that no log has; a snapshot that is wrong is removed, and the batches tell the producers. It \
-      wants the broker stopped. Batches are never changed: what is damaged in them is told with its \
-      offsets.
+      cannot be read or name offsets that no log has; a snapshot that is wrong is removed, and the \
+      batches tell the producers. It wants the broker stopped. Batches are never changed: what is \
+      damaged in them is told with its offsets.
 
       Exit codes: 0 nothing is wrong, or everything was repaired; 1 something is; 64 there is no log \
       in the directory; 111 a file cannot be read.

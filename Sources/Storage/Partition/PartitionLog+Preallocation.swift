@@ -58,12 +58,11 @@ extension PartitionLog {
   func giveBackRoom() throws(StorageError) {
     guard isRoomSetAside else { return }
     let path = path(.log, activeSegment.baseOffset)
-    let size = activeSegment.size
     try about("give room back of", path) { () throws(Errno) in
       if let active {
-        try device.giveBackRoom(active.file, size: size)
+        try File.giveBack(active.file)
       } else {
-        try device.giveBackRoom(try device.open(path, .readWrite), size: size)
+        try File.giveBack(try device.open(path, .readWrite))
       }
     }
     isRoomSetAside = false
@@ -76,18 +75,7 @@ extension LogDirectory {
     // Less may be what the file system itself needs for the file.
     guard status.allocatedBytes - status.size > 64 << 10 else { return }
     try about("give room back of", path) { () throws(Errno) in
-      try environment.device.giveBackRoom(
-        try environment.device.open(path, .readWrite), size: status.size)
+      try File.giveBack(try environment.device.open(path, .readWrite))
     }
-  }
-}
-
-extension LogDevice {
-  /// Frees the blocks behind the end of a file. Its time of change stays that of the last append,
-  /// which retention goes by.
-  fileprivate func giveBackRoom(_ file: borrowing OwnedFD, size: Int64) throws(Errno) {
-    let modifiedMs = try File.status(file).modifiedMs
-    try truncate(file, to: size)
-    try File.setModified(file, modifiedMs)
   }
 }

@@ -1,8 +1,9 @@
 // Ending a segment and beginning the next, and putting a log down.
 //
 // A roll writes, in this order: the rest of the old segment's indexes, the producers' snapshot, the
-// new segment's empty files. Room that was set aside and not needed is given back beside the loop. A crash in between leaves the old segment active; recovery adds what its
-// indexes lack. Then the old segment is flushed beside the loop, which moves the recovery point.
+// new segment's empty files. A crash in between leaves the old segment active; recovery adds what its
+// indexes lack. Then the old segment is flushed beside the loop, which moves the recovery point. Room
+// that was set aside for it and not needed is given back beside the loop, too.
 
 import Linux
 import Model
